@@ -1,0 +1,213 @@
+"""The user's side: flags, exit codes, one-line errors, signals, and printing that is safe."""
+
+import argparse
+import dataclasses
+import difflib
+import functools
+import math
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, TextIO, TypeVar
+
+from tweetgen.errors import TweetgenError
+
+Settings = TypeVar("Settings")
+
+# What a terminal could obey or a reader could not see: C0, C1, DEL, line separators, bidi controls,
+# zero-width characters but ZWJ and ZWNJ, lone surrogates.
+UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def printable(text: str, limit: int = 0) -> str:
+    r"""`text` with everything a terminal could obey escaped, cut to `limit` characters if given.
+
+    A line break becomes the two characters \n, ESC becomes \x1b.
+    """
+    if limit and len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def write_line(line: str, stream: TextIO) -> None:
+    """Print one line to a stream of any encoding, escaping what it cannot show."""
+    encoding = stream.encoding or "utf-8"
+    stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()
+
+
+def show(text: str = "") -> None:
+    """Print one line of the product to stdout."""
+    write_line(printable(text), sys.stdout)
+
+
+def say(text: str = "") -> None:
+    """Print a message, of one line or several, to stderr, above a progress bar if there is one."""
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode(file=sys.stderr):
+        for line in text.split("\n"):
+            write_line(printable(line), sys.stderr)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that takes no abbreviations and suggests the flag that was meant."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        known, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized argument: {unknown[0]}{self._suggestion(unknown[0])}")
+        return known
+
+    def _suggestion(self, flag: str) -> str:
+        flags = [name for action in self._actions for name in action.option_strings]
+        near = difflib.get_close_matches(flag.split("=")[0], flags, n=1)
+        return f" (did you mean {near[0]}?)" if near else ""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {printable(message, 300)}. See {self.prog}.py --help.\n")
+
+
+def number(
+    kind: Callable[[str], float],
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    above: float = -math.inf,
+) -> Callable[[str], float]:
+    """An argparse type: `kind` (int or float) within the limits, or an error that names them."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and minimum <= value <= maximum and value > above):
+            raise argparse.ArgumentTypeError(
+                f"{printable(text, 80)!r} is not {_range(kind, minimum, maximum, above)}"
+            )
+        return value
+
+    return parse
+
+
+def _range(kind: Callable[[str], float], minimum: float, maximum: float, above: float) -> str:
+    parts = [f"above {above:g}"] if above > -math.inf else []
+    parts += [f"at least {minimum:g}"] if minimum > -math.inf else []
+    parts += [f"at most {maximum:,.10g}"] if maximum < math.inf else []
+    return f"a{' whole' if kind is int else ''} number {' and '.join(parts)}".rstrip()
+
+
+def add_settings(parser: argparse.ArgumentParser, settings: type) -> None:
+    """Add one flag for each field of a settings class, under the first line of its docstring."""
+    group = parser.add_argument_group((settings.__doc__ or "").split("\n")[0].rstrip("."))
+    for field in dataclasses.fields(settings):
+        if field.type is bool:
+            group.add_argument(f"--{field.name}", action="store_true", help=field.metadata["help"])
+            continue
+        limits = {name: field.metadata[name] for name in ("minimum", "maximum", "above")}
+        kind = str if field.type is str else number(field.type, **limits)  # type: ignore[arg-type]
+        default = "" if field.default == "" else f" (default: {field.default})"
+        group.add_argument(
+            f"--{field.name}",
+            type=kind,
+            default=field.default,
+            choices=field.metadata["choices"],
+            metavar=None if field.metadata["choices"] else "N" if field.type is not str else "TEXT",
+            help=(field.metadata["help"] + default).replace("%", "%%"),
+        )
+
+
+def settings_from(arguments: argparse.Namespace, settings: type[Settings]) -> Settings:
+    """The settings object that the parsed flags describe."""
+    names = [field.name for field in dataclasses.fields(settings)]  # type: ignore[arg-type]
+    return settings(**{name: getattr(arguments, name) for name in names})
+
+
+def command(prog: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Make `main(argv) -> int` a command: every way it can end becomes an exit code.
+
+    0 done, 1 the user can fix it (one line on stderr), 2 usage, 130 / 143 stopped by a signal.
+    """
+
+    def decorate(main: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(main)
+        def run(argv: list[str] | None = None) -> int:
+            try:
+                with _terminate_as_exception():
+                    return main(argv)
+            except TweetgenError as error:
+                write_line(f"{prog}: error: {printable(' '.join(str(error).split()))}", sys.stderr)
+                return 1
+            except SystemExit as stop:  # argparse: usage (2) or --help (0)
+                return stop.code if isinstance(stop.code, int) else 1
+            except BrokenPipeError:  # the reader had enough: `generate.py | head -1`
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return 0
+            except KeyboardInterrupt as stop:
+                return 143 if stop.args == (signal.SIGTERM,) else 130
+
+        return run
+
+    return decorate
+
+
+@contextmanager
+def _terminate_as_exception() -> Iterator[None]:
+    """SIGTERM unwinds like Ctrl-C, so that temporary files and progress bars are cleaned up."""
+
+    def handler(number: int, _frame: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    try:
+        previous = signal.signal(signal.SIGTERM, handler)
+    except ValueError:  # not in the main thread: whoever runs us handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+class StopRequest:
+    """The first Ctrl-C or SIGTERM is a wish, readable as `exit_code`; the second stops at once."""
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+
+    def __call__(self) -> bool:
+        """Whether the user asked to stop."""
+        return self.exit_code != 0
+
+    def handle(self, number: int, _frame: object) -> None:
+        """Signal handler: remember the wish, or raise KeyboardInterrupt the second time."""
+        if self.exit_code:
+            raise KeyboardInterrupt(number)
+        self.exit_code = 128 + number
+        # Only async-signal-safe work here: a print inside a print raises "reentrant call".
+        os.write(2, b"\nstopping after this step and saving (once more: stop at once)\n")
+
+
+@contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Inside the block, SIGINT and SIGTERM set the yielded request instead of raising."""
+    request = StopRequest()
+    previous: dict[int, Any] = {}
+    try:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            previous[name] = signal.signal(name, request.handle)
+    except ValueError:  # not in the main thread
+        pass
+    try:
+        yield request
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,140 @@
+"""Every choice a user can make, with its default, its range and its help text, in one place.
+
+The classes are plain frozen dataclasses without outside imports, so that `--help` answers before
+torch is loaded. `console.add_settings` turns each field into the flag of the same name.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    above: float = -math.inf,
+) -> Any:
+    """A dataclass field whose metadata holds what its flag needs.
+
+    `minimum` and `maximum` are allowed values, `above` is the first value that is too small.
+    """
+    limits = {"minimum": minimum, "maximum": maximum, "above": above}
+    metadata = {"help": help, "choices": choices, **limits}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadingSettings:
+    """How the files of tweets are read; "auto" and "" mean: look at the file."""
+
+    format: str = setting(
+        "auto",
+        "what the files are",
+        choices=("auto", "csv", "tsv", "json", "jsonl", "txt", "archive"),
+    )
+    encoding: str = setting("auto", "character encoding, such as utf-8 or cp1252")
+    separator: str = setting("auto", r"what stands between columns, such as ; or \t")
+    text_column: str = setting("", "column (or JSON key) with the text; otherwise found by looking")
+    since: str = setting("", "only tweets from this day on, YYYY-MM-DD")
+    until: str = setting("", "only tweets up to and including this day, YYYY-MM-DD")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CleaningSettings:
+    """What happens to each thing found in a tweet."""
+
+    urls: str = setting("remove", "links", choices=("remove", "keep", "drop"))
+    mentions: str = setting("remove", "@names", choices=("remove", "keep", "drop"))
+    hashtags: str = setting(
+        "keep", "#hashtags; words: without the sign", choices=("keep", "words", "remove", "drop")
+    )
+    emoji: str = setting(
+        "keep", "emoji; demojize: as :names:", choices=("keep", "demojize", "remove", "drop")
+    )
+    retweets: str = setting(
+        "drop",
+        "tweets that start RT @name; strip: keep the text",
+        choices=("drop", "strip", "keep"),
+    )
+    replies: str = setting("keep", "tweets that start with @name", choices=("keep", "drop"))
+    newlines: str = setting("space", "line breaks inside a tweet", choices=("space", "keep"))
+    case: str = setting("keep", "letter case", choices=("keep", "lower"))
+    characters: str = setting(
+        "keep",
+        "basic: only letters, digits, spaces, common punctuation, # and emoji",
+        choices=("keep", "basic"),
+    )
+    min_words: int = setting(3, "drop tweets with fewer words", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SelectionSettings:
+    """Which of the clean tweets become the data set."""
+
+    near_duplicates: float = setting(
+        0.0,
+        "drop tweets this similar (Jaccard of 5-grams) to an earlier one; 0 = off",
+        minimum=0,
+        maximum=1,
+    )
+    max_tweets: int = setting(0, "keep this many tweets, drawn at random; 0 = all", minimum=0)
+    val_fraction: float = setting(0.1, "share held out for validation", minimum=0, maximum=0.9)
+    seed: int = setting(0, "seed of the random choices", minimum=0, maximum=2**32 - 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How a model is fine-tuned. `--resume` refuses to continue under other settings."""
+
+    epochs: int = setting(10, "passes over the training tweets", minimum=1)
+    batch_size: int = setting(16, "tweets per optimiser step, over all processes", minimum=1)
+    learning_rate: float = setting(
+        0.0, "peak learning rate; 0 = by model size", minimum=0, maximum=1
+    )
+    warmup_fraction: float = setting(
+        0.05, "share of all steps spent warming up", minimum=0, maximum=1
+    )
+    schedule: str = setting(
+        "cosine", "learning rate after warm-up", choices=("cosine", "linear", "constant")
+    )
+    weight_decay: float = setting(0.0, "AdamW's weight decay; 0 is Adam", minimum=0, maximum=1)
+    max_grad_norm: float = setting(1.0, "clip gradients to this norm; 0 = off", minimum=0)
+    dropout: float = setting(0.0, "dropout while training", minimum=0, maximum=0.9)
+    accumulate: int = setting(1, "split each batch into this many, for less memory", minimum=1)
+    patience: int = setting(
+        2, "stop after this many validations without improvement; 0 = never", minimum=0
+    )
+    max_steps: int = setting(0, "stop after this many steps; 0 = no limit", minimum=0)
+    max_minutes: float = setting(0.0, "stop after this many minutes; 0 = no limit", minimum=0)
+    seed: int = setting(0, "seed of order, dropout and sample", minimum=0, maximum=2**32 - 1)
+    precision: str = setting(
+        "auto", "number format of the arithmetic", choices=("auto", "fp32", "bf16")
+    )
+    compile: bool = setting(False, "torch.compile: slow to start, faster after")
+    gradient_checkpointing: bool = setting(False, "less memory, about a third slower")
+    from_scratch: bool = setting(False, "random weights from the config of --model")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SamplingSettings:
+    """How tweets are drawn, and which drafts are good enough to show."""
+
+    max_length: int = setting(280, "longest tweet by X's own count; 0 = no limit", minimum=0)
+    temperature: float = setting(0.9, "higher is wilder; 0 always takes the likeliest", minimum=0)
+    top_p: float = setting(0.95, "keep the likeliest tokens with this share", above=0, maximum=1)
+    top_k: int = setting(0, "keep this many of the likeliest tokens; 0 = all", minimum=0)
+    min_p: float = setting(
+        0.0, "keep tokens with this share of the likeliest one's probability", minimum=0, maximum=1
+    )
+    repetition_penalty: float = setting(1.0, "above 1: repeat less", above=0)
+    no_repeat_ngram: int = setting(0, "never repeat a run of this many tokens; 0 = off", minimum=0)
+    seed: int = setting(0, "same seed, same tweets", minimum=0, maximum=2**32 - 1)
+    copies: str = setting(
+        "reject", "drafts that copy a training tweet", choices=("reject", "allow")
+    )
+    rank: int = setting(1, "draw this many drafts for each tweet, show the best", minimum=1)
+    batch_size: int = setting(64, "drafts computed at once", minimum=1)
