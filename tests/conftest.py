@@ -1,0 +1,32 @@
+"""What holds for every test: no network, no model hub, and outside data only where it is named."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch):
+    """A test that opens an internet connection fails; local sockets (gloo) are let through."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to connect to {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def outside_data() -> Path:
+    """The folder of real tweet files that TWEETGEN_DATA names; without it the test is skipped."""
+    folder = Path(os.environ.get("TWEETGEN_DATA", ""))
+    if not os.environ.get("TWEETGEN_DATA") or not folder.is_dir():
+        pytest.skip("TWEETGEN_DATA is not set")
+    return folder

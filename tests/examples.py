@@ -1,0 +1,44 @@
+"""Small, right contents of the two files that pass between the stages."""
+
+import torch
+
+from tests.tiny import byte_tokenizer_json, tiny_config, tiny_model
+from tweetgen.storage import fingerprint
+
+EOS = 256
+
+
+def tokens_content(num_tweets: int = 4, validation_start: int = 3) -> dict:
+    """A token file's content: tweet i is the letter number i, i + 1 times, and EOS."""
+    rows = [[65 + i] * (i + 1) + [EOS] for i in range(num_tweets)]
+    ids = torch.tensor([token for row in rows for token in row], dtype=torch.int32)
+    offsets = torch.tensor([0, *(len(row) for row in rows)]).cumsum(0)
+    return {
+        "ids": ids,
+        "offsets": offsets,
+        "validation_start": validation_start,
+        "tokenizer_name": "models/base",
+        "tokenizer_json": byte_tokenizer_json(),
+        "eos_token_id": EOS,
+        "settings": {"urls": "remove"},
+        "counts": {"read": num_tweets, "kept": num_tweets, "changed": {}, "dropped": {}},
+        "characters": torch.arange(1, num_tweets + 1),
+        "fingerprint": fingerprint(ids, offsets, validation_start),
+    }
+
+
+def model_content(architecture: str = "gpt2") -> dict:
+    """A model file's content: a tiny model with random weights."""
+    weights = {
+        name: tensor.clone() for name, tensor in tiny_model(architecture).state_dict().items()
+    }
+    if architecture == "gpt2":
+        del weights["lm_head.weight"]  # tied to the embedding
+    return {
+        "config_json": tiny_config(architecture).to_json_string(use_diff=False),
+        "weights": weights,
+        "tokenizer_json": byte_tokenizer_json(),
+        "eos_token_id": EOS,
+        "training": {"history": []},
+        "originality": {},
+    }
