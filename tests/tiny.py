@@ -1,15 +1,22 @@
 """Tiny GPT-2 and Llama-type model folders, built in process: no network, a few milliseconds."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-END = "<|endoftext|>"  # id 256, after the 256 bytes
+from tweetgen.dataset import Tokens, encoder, join
+from tweetgen.storage import fingerprint
+
+END = "<|endoftext|>"
+END_ID = 256  # after the 256 bytes
 VOCABULARY_SIZE = 257
 CONTEXT_LENGTH = 64
+
+torch.set_num_threads(1)  # tiny tensors gain nothing from threads
 
 
 def byte_tokenizer_json() -> str:
@@ -35,8 +42,8 @@ def tiny_config(architecture: str = "gpt2") -> transformers.PretrainedConfig:
             attn_pdrop=0.1,
             embd_pdrop=0.1,
             resid_pdrop=0.1,
-            bos_token_id=256,
-            eos_token_id=256,
+            bos_token_id=END_ID,
+            eos_token_id=END_ID,
         )
     return transformers.LlamaConfig(
         vocab_size=VOCABULARY_SIZE,
@@ -47,8 +54,8 @@ def tiny_config(architecture: str = "gpt2") -> transformers.PretrainedConfig:
         num_attention_heads=4,
         num_key_value_heads=2,  # grouped-query attention
         tie_word_embeddings=False,
-        bos_token_id=256,
-        eos_token_id=256,
+        bos_token_id=END_ID,
+        eos_token_id=END_ID,
     )
 
 
@@ -75,3 +82,24 @@ def tiny_model_folder(path: Path | str, architecture: str = "gpt2", seed: int = 
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     return folder
+
+
+def tiny_tokens(texts: Sequence[str], num_validation: int = 0) -> Tokens:
+    """The content of a token file with these texts; the last `num_validation` are held out."""
+    tokenizer_json = byte_tokenizer_json()
+    encode = encoder(tokenizer_json).encode
+    tweets = [encode(text, add_special_tokens=False).ids for text in texts]
+    ids, offsets = join(tweets, END_ID)
+    validation_start = len(texts) - num_validation
+    return Tokens(
+        ids=ids,
+        offsets=offsets,
+        validation_start=validation_start,
+        tokenizer_name="tiny",
+        tokenizer_json=tokenizer_json,
+        eos_token_id=END_ID,
+        settings={},
+        counts={},
+        characters=torch.tensor([len(text) for text in texts]),
+        fingerprint=fingerprint(ids, offsets, validation_start),
+    )

@@ -71,7 +71,7 @@ def check_writable(path: str | Path) -> None:
 
 def with_suffix(path: str | Path, suffix: str) -> Path:
     """The sibling that belongs to a file: ("models/a.pt", ".resume.pt") -> models/a.resume.pt."""
-    return Path(path).with_suffix("").with_name(Path(path).stem + suffix)
+    return Path(path).with_name(Path(path).stem + suffix)
 
 
 def keep_previous(path: Path, previous: Path) -> bool:

@@ -1,0 +1,80 @@
+"""Fine-tune a pre-trained model on tweets: data/processed.pkl -> models/fine_tuned_model.pt.
+
+    python fine_tune.py --data data/processed.pkl --epochs 10 --batch_size 16
+
+The model file holds all that generate.py needs; its card (.md) and loss curve (.png) lie beside it.
+An interrupted training goes on with --resume. Under torchrun several processes train together.
+"""
+
+import argparse
+import sys
+
+from tweetgen import console
+from tweetgen.settings import TrainingSettings
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The flags; usage errors end the program."""
+    parser = console.Parser("fine_tune", (__doc__ or "").split("\n")[0])
+    add = parser.add_argument
+    minutes = console.number(float, above=0)
+    add("--data", default="data/processed.pkl", help="token file of preprocess.py")
+    add("--output_path", default="models/fine_tuned_model.pt", help="model file to write")
+    add("--model", default="", help="folder, hub name or model file (default: as the data says)")
+    add("--resume", action="store_true", help="go on with the interrupted training")
+    add("--save_minutes", type=minutes, default=10.0, metavar="N", help="save the state this often")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    add("--log_path", default="", help="append a JSON line for each step to this file")
+    add("--export_path", default="", help="also write a folder that transformers loads")
+    console.add_settings(parser, TrainingSettings)
+    return parser.parse_args(argv)
+
+
+@console.command("fine_tune")
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    arguments = parse(argv)
+    settings = console.settings_from(arguments, TrainingSettings)
+    from tweetgen.distributed import ranks
+    from tweetgen.fine_tuning import FineTuning
+    from tweetgen.progress import Progress
+    from tweetgen.training import ValidationReport
+
+    with ranks() as group, console.stop_requests() as stop:
+        with group.together():
+            job = FineTuning(
+                arguments.data,
+                arguments.output_path,
+                settings,
+                model=arguments.model,
+                device=arguments.device,
+                ranks=group,
+            )
+            if arguments.resume and job.is_finished():
+                job.say(f"{arguments.output_path} is this training, finished: nothing to do.")
+                return 0
+            if arguments.resume:
+                job.resume()
+            else:
+                job.set_aside_unfinished()
+        job.say(job.describe())
+        with Progress(job.training, arguments.log_path, is_shown=group.is_first) as progress:
+            for report in job.training.run(stop):
+                progress.show(report)
+                if isinstance(report, ValidationReport):
+                    job.say(f"  sample: {job.sample()}")
+                    job.save_state()
+                elif job.minutes_since_save() >= arguments.save_minutes:
+                    job.save_state()
+        if not job.training.is_complete:
+            job.save_state()
+            job.say("stopped and saved; go on with the same command and --resume")
+            return stop.exit_code
+        job.finish()
+        if arguments.export_path:
+            job.export(arguments.export_path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

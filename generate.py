@@ -1,0 +1,147 @@
+"""Write new tweets with a fine-tuned model: one a line, each finished, fitting and no copy.
+
+    python generate.py --model_path models/fine_tuned_model.pt --prompt "Enter your prompt here"
+
+The model file is all it needs. Drafts that do not end by themselves, are too long, copy a training
+tweet or repeat an earlier one are drawn again.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tweetgen import console
+from tweetgen.errors import TweetgenError
+from tweetgen.files import check_writable
+from tweetgen.output import FORMATS, Output
+from tweetgen.settings import SamplingSettings
+
+NUM_EVALUATION_SAMPLES = 500
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The flags; usage errors end the program."""
+    parser = console.Parser("generate", (__doc__ or "").split("\n")[0])
+    add = parser.add_argument
+    some = console.number(int, minimum=1)
+    add("--model_path", default="models/fine_tuned_model.pt", help="model file of fine_tune.py")
+    add("--num_tweets", type=some, default=5, metavar="N", help="for each prompt (default: 5)")
+    add("--forbid", default="", help="file of words, phrases, /patterns/: no tweet has one")
+    add("--require", default="", help="file of words, phrases, /patterns/: every tweet has one")
+    add("--output_path", default="", help="write the tweets to this file, not to the terminal")
+    add("--format", default="text", choices=FORMATS, help="text: one tweet a line (default)")
+    add("--data", default="data/processed.pkl", help="token file to compare with, for --evaluate")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    add("--precision", default="auto", choices=("auto", "int8", "fp32", "bf16"))
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--prompt", default="", help="how the tweets begin (default: freely)")
+    source.add_argument("--prompts_path", default="", help="file with one prompt a line")
+    source.add_argument(
+        "--interactive", action="store_true", help="ask for one prompt after another"
+    )
+    source.add_argument(
+        "--evaluate", action="store_true", help="compare 500 drafts with held-out tweets"
+    )
+    console.add_settings(parser, SamplingSettings)
+    arguments: argparse.Namespace = parser.parse_args(argv)
+    return arguments
+
+
+def read_prompts(path: str) -> list[str]:
+    """The lines of a file that are not blank.
+
+    Raises:
+        TweetgenError: it cannot be read or has none.
+    """
+    try:
+        lines = Path(path).read_text("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise TweetgenError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
+    except OSError as error:
+        raise TweetgenError(f"cannot read {path} ({error.strerror}). Check the path.") from error
+    prompts = [line for line in lines if line.strip()]
+    if not prompts:
+        raise TweetgenError(f"{path} has no prompts. Write one a line.")
+    return prompts
+
+
+def ask_for_prompts() -> Iterator[str]:
+    """Yield what the user types, line by line, until the end of the input."""
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    with suppress(ImportError):  # Windows has none
+        import readline  # noqa: F401  (gives input() line editing and history)
+    while True:
+        try:
+            yield input("> " if is_terminal else "")
+        except EOFError:
+            return
+
+
+def show_tweets(
+    output: Output, generate: Callable[..., Any], prompts: list[str], first_prompt: int = 0
+) -> None:
+    """Show the tweets for these prompts.
+
+    Raises:
+        TweetgenError: there were fewer than asked for.
+    """
+    from tweetgen.sampling import Tally
+
+    tally = Tally()
+    for tweet in generate(prompts=prompts, first_prompt=first_prompt, tally=tally):
+        output.show(tweet)
+    if tally.shown < tally.wanted:
+        raise TweetgenError(f"{tally.describe()}. Try another --temperature or --prompt.")
+
+
+@console.command("generate")
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    arguments = parse(argv)
+    settings = console.settings_from(arguments, SamplingSettings)
+    prompts = read_prompts(arguments.prompts_path) if arguments.prompts_path else [arguments.prompt]
+    if arguments.output_path:
+        check_writable(arguments.output_path)
+    from tweetgen.wordlist import load_wordlist
+
+    forbid = load_wordlist(arguments.forbid) if arguments.forbid else None
+    require = load_wordlist(arguments.require) if arguments.require else None
+    from tweetgen import sampling, storage
+
+    model_file = storage.load_model(arguments.model_path)
+    if arguments.evaluate:
+        from tweetgen.dataset import Tokens
+        from tweetgen.evaluation import evaluate
+
+        tokens = Tokens.from_file(storage.load_tokens(arguments.data))
+        evaluation = evaluate(model_file, tokens, settings, NUM_EVALUATION_SAMPLES)
+        for line in evaluation.table().splitlines():
+            console.show(line)
+        return 0
+    generate = partial(
+        sampling.generate,
+        sampling.load(model_file, arguments.device, arguments.precision),
+        num_tweets=arguments.num_tweets,
+        settings=settings,
+        forbid=forbid,
+        require=require,
+    )
+    num_tweets = 0 if arguments.interactive else arguments.num_tweets * len(prompts)
+    with Output(arguments.output_path, arguments.format, num_tweets) as output:
+        if not arguments.interactive:
+            show_tweets(output, generate, prompts)
+            return 0
+        for number, prompt in enumerate(ask_for_prompts()):
+            try:
+                show_tweets(output, generate, [prompt], number)
+            except TweetgenError as error:
+                console.say(str(error))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

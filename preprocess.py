@@ -1,0 +1,104 @@
+"""Turn dumps of tweets into token ids to train on: data/tweets.csv -> data/processed.pkl.
+
+    python preprocess.py --data_path data/tweets.csv --output_path data/processed.pkl
+
+CSV, TSV, JSON, JSON lines, text and X archives are read, compressed or not; encoding, separator
+and text column are found by looking. Then: clean, drop copies, encode, hold out a validation part.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tweetgen import console
+from tweetgen.errors import TweetgenError
+from tweetgen.files import check_writable
+from tweetgen.settings import CleaningSettings, ReadingSettings, SelectionSettings
+
+SETTINGS = (ReadingSettings, CleaningSettings, SelectionSettings)
+NOT_IN_DATA = ("data_path", "output_path", "cleaned_path", "model", "preview", "workers")
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The flags; usage errors end the program."""
+    parser = console.Parser("preprocess", (__doc__ or "").split("\n")[0])
+    add = parser.add_argument
+    some = console.number(int, minimum=0)
+    entries = console.number(int, minimum=257)  # the bytes and the end of a text
+    add("--data_path", nargs="+", default=["data/tweets.csv"], help="files or folders of tweets")
+    add("--output_path", default="data/processed.pkl", help="token file to write")
+    add("--cleaned_path", default="", help="also write the clean tweets, as JSON lines")
+    add("--model", default="models/base", help="folder or hub name of the model to be trained")
+    add("--new_vocabulary", type=entries, default=0, metavar="N", help="make one of N entries")
+    add("--exclude", default="", help="file of words, phrases, /patterns/: drop tweets with them")
+    add("--preview", type=some, default=0, metavar="N", help="show N tweets before and after")
+    add("--workers", type=some, default=0, metavar="N", help="processes (default: as needed)")
+    for settings in SETTINGS:
+        console.add_settings(parser, settings)
+    arguments = parser.parse_args(argv)
+    if 0 < arguments.near_duplicates < 0.5:
+        parser.error("--near_duplicates is 0 (off) or 0.5 to 1")
+    return arguments
+
+
+def check_outputs(arguments: argparse.Namespace) -> None:
+    """Raise TweetgenError before any work if an output cannot be written or would do harm."""
+    taken = {Path(path).resolve() for path in [*arguments.data_path, arguments.exclude] if path}
+    for path in filter(None, (arguments.output_path, arguments.cleaned_path)):
+        if Path(path).resolve() in taken:
+            raise TweetgenError(f"{path} is another file of this command. Name a new one to write.")
+        taken.add(Path(path).resolve())
+        check_writable(path)
+
+
+@console.command("preprocess")
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    arguments = parse(argv)
+    reading, cleaning, selection = (console.settings_from(arguments, kind) for kind in SETTINGS)
+    check_outputs(arguments)
+    from tweetgen import preprocessing as stages
+    from tweetgen.corpus import CleaningJob
+    from tweetgen.counts import Counts
+    from tweetgen.pretrained import load_tokenizer
+    from tweetgen.reading import find_sources
+    from tweetgen.selection import split
+    from tweetgen.wordlist import load_wordlist
+
+    tokenizer = load_tokenizer(arguments.model)
+    excluded = load_wordlist(arguments.exclude) if arguments.exclude else None
+    sources = find_sources(arguments.data_path, reading)
+    workers = stages.choose_num_workers(sources, arguments.workers)
+    counts = Counts()
+    with TemporaryDirectory(prefix="tweetgen-", ignore_cleanup_errors=True) as folder:
+        job = CleaningJob(sources, reading, cleaning, excluded, Path(folder))
+        stages.show_preview(job, arguments.preview)
+        corpus = stages.clean_files(job, counts, workers)
+        different = stages.different_texts(corpus, selection, counts, workers)
+        if arguments.new_vocabulary:
+            size = arguments.new_vocabulary
+            tokenizer = stages.new_vocabulary(corpus, different, size, tokenizer)
+        lengths = stages.encode_texts(corpus, different, tokenizer, workers)
+        usable = stages.fitting_texts(lengths, tokenizer.context_length, counts)
+        parts = split(usable, selection)
+        counts.drop("not chosen", usable, parts.training | parts.validation)
+        tweets = stages.gather_tokens(corpus, lengths, parts)
+        if arguments.cleaned_path:
+            stages.write_texts(arguments.cleaned_path, corpus, parts)
+    from tweetgen.storage import save_tokens  # not before: importing torch takes 1.5 seconds
+
+    source = {
+        "tokenizer_name": arguments.model,
+        "tokenizer_json": tokenizer.tokenizer_json,
+        "eos_token_id": tokenizer.eos_token_id,
+        "settings": {k: v for k, v in vars(arguments).items() if k not in NOT_IN_DATA},
+        "counts": counts.as_dict(),
+    }
+    save_tokens(arguments.output_path, tweets | source)
+    stages.show_summary(counts, tweets, arguments.output_path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

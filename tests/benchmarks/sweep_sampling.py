@@ -1,0 +1,141 @@
+"""Measure what temperature and top-p do to a model's drafts: where the defaults come from.
+
+    python -m tests.benchmarks.sweep_sampling models/a.pt data/a.pkl [models/b.pt data/b.pkl ...]
+
+Writes results/sampling_sweep.json beside this file. To what `generate.py --evaluate` measures on
+first drafts it adds, of the usable ones only:
+
+nats        a token, under the model itself, EOS included
+classifier  accuracy of logistic regression on character n-grams, trained to tell drafts from
+            training tweets, on other drafts and held-out tweets: .5 is indistinguishable
+divergence  mean Jensen-Shannon divergence (bits) of the histograms of seven simple features
+
+The line without a temperature has held-out tweets in place of drafts (for the last two, training
+tweets): as good as can be had.
+"""
+
+import dataclasses
+import datetime
+import itertools
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+import transformers
+
+from tests.benchmarks.two_samples import classifier_accuracy, divergence
+from tweetgen import evaluation, originality, sampling, storage
+from tweetgen.dataset import Tokens, join
+from tweetgen.distributed import Ranks
+from tweetgen.diversity import split_words
+from tweetgen.learner import Learner
+from tweetgen.length import weighted_length
+from tweetgen.pretrained import model_from_weights
+from tweetgen.settings import SamplingSettings
+from tweetgen.tokens import encoder
+from tweetgen.validation import validate
+
+TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1)
+TOP_PS = (0.8, 0.9, 0.95, 1.0)
+NUM_DRAFTS = 1000
+LIMIT = 280
+SHOWN = ("temperature", "top_p", "usable", "distinct_2", "self_bleu", "new_words", "nats")
+SHOWN += ("classifier", "divergence")
+RESULTS = Path(__file__).parent / "results" / "sampling_sweep.json"
+
+
+class Sweep:
+    """One model, its tweets, and the measurements of settings."""
+
+    def __init__(self, model_path, data_path):
+        self.model_file = storage.load_model(model_path)
+        self.tokens = Tokens.from_file(storage.load_tokens(data_path))
+        texts, border = self.tokens.texts(), self.tokens.validation_start
+        self.learned, self.held_out = texts[:border], texts[border:]
+        self.reference = evaluation.Reference(
+            limit=LIMIT,
+            num_pooled=min(len(self.held_out), NUM_DRAFTS),
+            hashes=self.model_file["originality"],
+            words={word for text in self.learned for word in split_words(text)},
+        )
+        self.drawer = sampling.load(self.model_file)
+        weights = (self.model_file["config_json"], self.model_file["weights"])
+        self.learner = Learner(model_from_weights(*weights), torch.device("cpu"), torch.float32)
+
+    def human(self):
+        """The line of human tweets."""
+        metrics = evaluation.measure(self.held_out, None, self.reference)
+        return {
+            **dataclasses.asdict(metrics),
+            "nats": self.nats(self.held_out),
+            "classifier": classifier_accuracy(
+                self.learned[NUM_DRAFTS:], self.held_out, self.learned[:NUM_DRAFTS]
+            ),
+            "divergence": divergence(self.held_out, self.learned[:NUM_DRAFTS]),
+        }
+
+    def drafts(self, temperature, top_p):
+        """The line of one setting."""
+        settings = SamplingSettings(temperature=temperature, top_p=top_p)
+        drafts = sampling.first_drafts(self.drawer, settings, NUM_DRAFTS)
+        texts = [draft.text for draft in drafts]
+        metrics = evaluation.measure(texts, [draft.finished for draft in drafts], self.reference)
+        kinds = originality.copy_kinds(self.reference.hashes, texts)
+        usable = [
+            draft.text
+            for draft, kind in zip(drafts, kinds, strict=True)
+            if draft.finished and not kind and 0 < weighted_length(draft.text) <= LIMIT
+        ]
+        return {
+            "temperature": temperature,
+            "top_p": top_p,
+            **dataclasses.asdict(metrics),
+            "nats": self.nats(usable),
+            "classifier": classifier_accuracy(self.learned, self.held_out, usable),
+            "divergence": divergence(self.held_out, usable),
+        }
+
+    def nats(self, texts):
+        """Mean negative log-likelihood of a token."""
+        tokenizer = encoder(self.tokens.tokenizer_json)
+        rows = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+        ids, offsets = join(rows, self.tokens.eos_token_id)
+        tokens = dataclasses.replace(self.tokens, ids=ids, offsets=offsets, validation_start=0)
+        return validate(self.learner, tokens, Ranks()).loss
+
+
+def environment():
+    """What the figures were measured with."""
+    git = ("git", "rev-parse", "--short", "HEAD")
+    cpu = Path("/proc/cpuinfo").read_text().split("model name\t: ")[1].split("\n")[0]
+    return {
+        "date": datetime.date.today().isoformat(),
+        "commit": subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip(),
+        "cpu": f"{cpu}, {torch.get_num_threads()} threads",
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        },
+    }
+
+
+def main(paths):
+    """Sweep each model and write the results."""
+    results = {}
+    for model_path, data_path in zip(paths[::2], paths[1::2], strict=True):
+        sweep = Sweep(model_path, data_path)
+        lines = results[Path(model_path).stem] = [sweep.human()]
+        for temperature, top_p in itertools.product(TEMPERATURES, TOP_PS):
+            lines.append(sweep.drafts(temperature, top_p))
+            print({name: lines[-1][name] for name in SHOWN})
+    command = "python -m tests.benchmarks.sweep_sampling " + " ".join(paths)
+    document = environment() | {"command": command, "results": results}
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,251 @@
+"""fine_tune.py as a command: what it writes, refuses, keeps, and how it stops and goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+import fine_tune
+from tests.conftest import PROJECT
+from tests.examples import tokens_content
+from tests.test_storage import equal
+from tests.tiny import tiny_model_folder
+from tweetgen import storage
+from tweetgen.training import Training, ValidationReport
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A folder with a token file of 14 tweets (12 + 2) and a tiny model; the current one."""
+    monkeypatch.chdir(tmp_path)
+    tiny_model_folder("tiny")
+    content = tokens_content(num_tweets=14, validation_start=12) | {"tokenizer_name": "tiny"}
+    storage.save_tokens("tokens.pkl", content)
+    return tmp_path
+
+
+def fine_tune_main(*flags):
+    base = ["--data", "tokens.pkl", "--output_path", "out/a.pt", "--batch_size", "4"]
+    return fine_tune.main([*base, "--epochs", "2", "--patience", "0", *flags])
+
+
+def outcome(path="out/a.pt"):
+    """Everything in a model file but how long it took."""
+    content = storage.load_model(path)
+    training = content["training"]
+    for entry in training["history"]:
+        del entry["seconds"]
+    del training["seconds"]
+    return content
+
+
+def names(folder="out"):
+    return sorted(os.listdir(folder))
+
+
+def stop_after(monkeypatch, step, number=signal.SIGINT):
+    """Send a signal right after this step has been taken."""
+    take_step = Training._take_step
+
+    def take_and_signal(self):
+        report = take_step(self)
+        if report.step == step:
+            os.kill(os.getpid(), number)
+        return report
+
+    monkeypatch.setattr(Training, "_take_step", take_and_signal)
+
+
+def test_a_finished_training_leaves_model_card_and_curve(data):
+    assert fine_tune_main() == 0
+    assert names() == ["a.md", "a.png", "a.pt"]
+    training = storage.load_model("out/a.pt")["training"]
+    assert [entry["step"] for entry in training["history"]] == [0, 3, 6]
+    assert training["bits_per_character"].keys() == {"before", "best"}
+    assert len(training["losses"]) == 6
+    card = (data / "out" / "a.md").read_text()
+    assert "12 tweets" in card or "on 12" in card
+    assert (data / "out" / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_R17_running_twice_keeps_the_first_model_once(data, monkeypatch, capsys):
+    assert fine_tune_main() == 0
+    first = outcome()
+    assert fine_tune_main("--seed", "1") == 0
+    assert fine_tune_main("--seed", "2") == 0
+    assert names() == ["a.md", "a.png", "a.previous.pt", "a.pt"]
+    assert not equal(outcome("out/a.previous.pt")["weights"], first["weights"])
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        assert fine_tune_main() == 130
+    unfinished = (data / "out" / "a.resume.pt").read_bytes()
+    capsys.readouterr()
+    assert fine_tune_main() == 0
+    message = [line for line in capsys.readouterr().err.splitlines() if "--resume" in line]
+    assert len(message) == 1
+    assert (data / "out" / "a.resume.previous.pt").read_bytes() == unfinished
+    assert not (data / "out" / "a.resume.pt").exists()
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("step", range(1, 6))
+def test_R24_R25_a_stopped_training_resumes_to_the_same_end(data, monkeypatch, step, number, code):
+    with monkeypatch.context() as patch:
+        stop_after(patch, step, number)
+        assert fine_tune_main("--dropout", "0.1") == code
+    assert names() == ["a.resume.pt"]
+    assert fine_tune_main("--dropout", "0.1", "--resume") == 0
+    assert names() == ["a.md", "a.png", "a.pt"]
+    resumed = outcome()
+    assert fine_tune_main("--dropout", "0.1") == 0
+    assert equal(resumed, outcome())
+
+
+def test_the_second_ctrl_c_stops_at_once_and_keeps_the_old_file(data, monkeypatch):
+    assert fine_tune_main() == 0
+    before = (data / "out" / "a.pt").read_bytes()
+
+    def stop_twice(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+
+    monkeypatch.setattr(Training, "_take_step", stop_twice)
+    assert fine_tune_main() == 130
+    assert (data / "out" / "a.pt").read_bytes() == before
+
+
+def test_a_killed_training_resumes_to_the_same_end(data):
+    assert fine_tune_main() == 0
+    expected = outcome()
+    for name in names():
+        os.remove(f"out/{name}")
+    code = (
+        "import os, signal, sys\n"
+        f"sys.path.insert(0, {str(PROJECT)!r})\n"
+        "import fine_tune\n"
+        "from tweetgen.training import Training\n"
+        "take_step = Training._take_step\n"
+        "def take(self):\n"
+        "    report = take_step(self)\n"
+        "    if report.step == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return report\n"
+        "Training._take_step = take\n"
+        "fine_tune.main(sys.argv[1:])\n"
+    )
+    flags = ["--data", "tokens.pkl", "--output_path", "out/a.pt", "--batch_size", "4"]
+    flags += ["--epochs", "2", "--patience", "0"]
+    done = subprocess.run([sys.executable, "-c", code, *flags], capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    assert names() == ["a.resume.pt"]
+    assert fine_tune_main("--resume") == 0
+    assert equal(outcome(), expected)
+
+
+def test_R21_resuming_on_other_data_is_refused(data, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        fine_tune_main()
+    changed = tokens_content(num_tweets=13, validation_start=12) | {"tokenizer_name": "tiny"}
+    storage.save_tokens("tokens.pkl", changed)
+    assert fine_tune_main("--resume") == 1
+    assert "the token file changed since step 2" in capsys.readouterr().err
+
+
+def test_R22_resuming_with_other_settings_lists_them(data, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        fine_tune_main()
+    assert fine_tune_main("--resume", "--seed", "3", "--learning_rate", "0.01") == 1
+    message = capsys.readouterr().err
+    assert "seed was 0, now 3" in message and "learning_rate was" in message
+
+
+def test_R23_resuming_what_is_finished_or_never_began(data, capsys):
+    assert fine_tune_main("--resume") == 1
+    assert "no checkpoint at out/a.resume.pt" in capsys.readouterr().err
+    assert fine_tune_main() == 0
+    before = (data / "out" / "a.pt").read_bytes()
+    assert fine_tune_main("--resume") == 0
+    assert "nothing to do" in capsys.readouterr().err
+    assert (data / "out" / "a.pt").read_bytes() == before
+    assert fine_tune_main("--resume", "--seed", "5") == 1
+
+
+def test_max_minutes_may_change_on_resume_and_ends_a_training(data, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        fine_tune_main()
+    assert fine_tune_main("--resume", "--max_minutes", "0.00001") == 0
+    assert names() == ["a.md", "a.png", "a.pt"]
+    assert len(storage.load_model("out/a.pt")["training"]["losses"]) == 3
+
+
+def test_the_log_has_a_line_for_each_step(data):
+    assert fine_tune_main("--log_path", "log.jsonl") == 0
+    lines = [json.loads(line) for line in (data / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert set(lines[0]) == {"step", "epoch", "loss", "learning_rate", "tokens", "seconds"}
+    content = tokens_content(num_tweets=14, validation_start=12)
+    assert sum(line["tokens"] for line in lines[:3]) == int(content["offsets"][12])
+
+
+@pytest.mark.parametrize("num_tweets", [1, 3])
+def test_R40_a_handful_of_tweets_trains_without_validation(data, num_tweets, capsys):
+    content = tokens_content(num_tweets, num_tweets) | {"tokenizer_name": "tiny"}
+    storage.save_tokens("tokens.pkl", content)
+    assert fine_tune_main() == 0
+    assert "no tweets are held out" in capsys.readouterr().err
+    training = storage.load_model("out/a.pt")["training"]
+    assert training["bits_per_character"] == {"before": None, "best": None}
+
+
+def test_a_model_of_another_tokenizer_is_refused(data, capsys):
+    tiny_model_folder("other")
+    tokenizer = (data / "other" / "tokenizer.json").read_text().replace("endoftext", "end")
+    (data / "other" / "tokenizer.json").write_text(tokenizer)
+    config = (data / "other" / "tokenizer_config.json").read_text().replace("endoftext", "end")
+    (data / "other" / "tokenizer_config.json").write_text(config)
+    assert fine_tune_main("--model", "other") == 1
+    assert "preprocess.py with --model other" in capsys.readouterr().err
+
+
+def test_training_continues_from_an_earlier_model_file(data):
+    assert fine_tune_main() == 0
+    best = storage.load_model("out/a.pt")["training"]["bits_per_character"]["best"]
+    flags = ["--data", "tokens.pkl", "--output_path", "b.pt", "--model", "out/a.pt", "--epochs"]
+    assert fine_tune.main([*flags, "1"]) == 0
+    before = storage.load_model("b.pt")["training"]["bits_per_character"]["before"]
+    assert before == pytest.approx(best, rel=1e-6)
+
+
+def test_an_exported_folder_gives_the_same_logits(data):
+    import transformers
+
+    assert fine_tune_main("--export_path", "exported") == 0
+    weights = storage.load_model("out/a.pt")["weights"]
+    model = transformers.AutoModelForCausalLM.from_pretrained("exported")
+    pipeline = transformers.pipeline("text-generation", "exported")
+    assert torch.equal(model.transformer.wte.weight, weights["transformer.wte.weight"])
+    assert pipeline("A", max_new_tokens=3)[0]["generated_text"].startswith("A")
+
+
+def test_validation_without_improvement_ends_the_training(data, monkeypatch):
+    validate = Training._validate
+
+    def worse_each_time(self):
+        monkeypatch.setattr(Training, "_validation_numbers", lambda _: (1.0 + self.step, 1.0, 0.1))
+        report = validate(self)
+        assert isinstance(report, ValidationReport)
+        return report
+
+    monkeypatch.setattr(Training, "_validate", worse_each_time)
+    flags = ["--data", "tokens.pkl", "--output_path", "a.pt", "--batch_size", "4"]
+    assert fine_tune.main([*flags, "--epochs", "9", "--patience", "2"]) == 0
+    training = storage.load_model("a.pt")["training"]
+    assert [entry["step"] for entry in training["history"]] == [0, 3, 6]

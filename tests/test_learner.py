@@ -1,0 +1,169 @@
+"""Packed rows, the chunked loss and their gradients, against the plain way of computing them."""
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, MistralConfig
+
+from tests.tiny import VOCABULARY_SIZE, tiny_model, tiny_tokens
+from tweetgen import learner as learner_module
+from tweetgen import loss as loss_module
+from tweetgen import packing
+from tweetgen.dataset import make_batch
+from tweetgen.learner import Learner, set_dropout
+
+CPU = torch.device("cpu")
+TEXTS = ["so it goes", "a", "stars are made of us, mostly", "why?", "42"]
+
+
+def plain_loss(model, tokens, tweets):
+    """The loss of each tweet by itself, by transformers' own code; summed, with gradients."""
+    model.eval()
+    total = 0.0
+    for tweet in tweets:
+        row = tokens.ids[tokens.offsets[tweet] : tokens.offsets[tweet + 1]].long()
+        inputs = torch.cat([torch.tensor([tokens.eos_token_id]), row[:-1]])
+        logits = model(input_ids=inputs[None]).logits[0]
+        total = total + nn.functional.cross_entropy(logits, row, reduction="sum")
+    return total
+
+
+def gradients(model):
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def mistral_model():
+    """Attention that looks back 4 tokens only, fewer than the tweets have."""
+    config = MistralConfig(
+        vocab_size=VOCABULARY_SIZE,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=4,
+    )
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config)
+
+
+MODELS = {
+    "gpt2": lambda: tiny_model("gpt2"),
+    "llama": lambda: tiny_model("llama"),
+    "mistral": mistral_model,
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_packed_loss_and_gradients_are_those_of_each_tweet_alone(name):
+    tokens, tweets = tiny_tokens(TEXTS), torch.tensor([2, 0, 4, 1, 3])
+    plain, packed = MODELS[name](), MODELS[name]()
+    expected = plain_loss(plain, tokens, tweets)
+    (expected / 100).backward()
+    learner = Learner(packed, CPU, torch.float32)
+    assert learner.is_packed
+    loss = learner.add_gradients(make_batch(tokens, tweets), 1 / 100)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    for name, gradient in gradients(plain).items():
+        torch.testing.assert_close(
+            dict(packed.named_parameters())[name].grad, gradient, rtol=1e-4, atol=1e-6
+        )
+
+
+def test_linear_layers_compute_no_padding():
+    model, tokens = tiny_model("gpt2"), tiny_tokens(TEXTS)
+    learner, batch = (
+        Learner(model, CPU, torch.float32),
+        make_batch(tiny_tokens(TEXTS), torch.arange(5)),
+    )
+    seen = []
+    model.transformer.h[0].mlp.register_forward_hook(lambda *args: seen.append(args[2].shape))
+    learner.evaluate(batch)
+    assert seen == [(1, len(tokens.ids), 32)]
+
+
+@pytest.mark.parametrize("chunk", [1, 3 * VOCABULARY_SIZE, 1 << 25])
+def test_chunks_of_logits_do_not_change_loss_or_gradients(chunk, monkeypatch):
+    torch.manual_seed(0)
+    head, hidden = nn.Linear(8, VOCABULARY_SIZE), torch.randn(10, 8, requires_grad=True)
+    targets = torch.randint(VOCABULARY_SIZE, (10,))
+    expected = nn.functional.cross_entropy(head(hidden), targets, reduction="sum")
+    (expected * 0.25).backward()
+    wanted = [hidden.grad, head.weight.grad, head.bias.grad]
+    head.zero_grad()
+    monkeypatch.setattr(loss_module, "CHUNK_ELEMENTS", chunk)
+    monkeypatch.setattr(loss_module, "CACHE_ELEMENTS", 2 * VOCABULARY_SIZE)
+    loss, slope = loss_module.add_loss_gradients(hidden.detach(), head, targets, 0.25)
+    torch.testing.assert_close(loss, expected.detach())
+    for found, gradient in zip([slope, head.weight.grad, head.bias.grad], wanted, strict=True):
+        torch.testing.assert_close(found, gradient)
+    losses = loss_module.token_losses(hidden, head, targets)
+    torch.testing.assert_close(losses.sum(), expected.detach())
+
+
+def test_model_that_cannot_be_packed_is_trained_on_padded_rows(monkeypatch):
+    tokens, tweets = tiny_tokens(TEXTS), torch.arange(5)
+    model = tiny_model("gpt2")
+    monkeypatch.setattr(learner_module, "use_packed_attention", lambda model: False)
+    learner = Learner(model, CPU, torch.float32)
+    assert not learner.is_packed
+    loss = learner.add_gradients(make_batch(tokens, tweets), 1.0)
+    fresh = tiny_model("gpt2")
+    expected = plain_loss(fresh, tokens, tweets)
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert learner.evaluate(make_batch(tokens, tweets)).sum().item() == pytest.approx(loss.item())
+    torch.testing.assert_close(gradients(model), gradients(fresh), rtol=1e-4, atol=1e-5)
+
+
+def test_model_whose_tweets_would_see_each_other_is_not_packed(monkeypatch):
+    attend = packing.packed_attention
+
+    def leaky(module, query, key, value, mask, layout=None, **kwargs):
+        return attend(module, query, key, value, None, **kwargs)  # the whole row is one text
+
+    monkeypatch.setattr(packing, "packed_attention", leaky)
+    batch = make_batch(tiny_tokens(TEXTS), torch.arange(5))
+    learner = Learner(tiny_model("gpt2"), CPU, torch.float32)
+    assert not learner.is_packed
+    assert learner.model.config._attn_implementation != packing.PACKED
+    monkeypatch.undo()
+    expected = Learner(tiny_model("gpt2"), CPU, torch.float32).evaluate(batch)
+    torch.testing.assert_close(learner.evaluate(batch), expected)
+
+
+def test_bfloat16_gradients_are_close_to_float32():
+    tokens, tweets = tiny_tokens(TEXTS), torch.arange(5)
+    losses, slopes = [], []
+    for precision in (torch.float32, torch.bfloat16):
+        model = tiny_model("llama")
+        learner = Learner(model, CPU, precision)
+        losses.append(learner.add_gradients(make_batch(tokens, tweets), 0.01).item())
+        slopes.append(torch.cat([g.flatten() for g in gradients(model).values()]))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+    assert slopes[1].dtype == torch.float32
+    assert torch.cosine_similarity(*slopes, dim=0) > 0.99
+
+
+def test_model_in_training_can_still_be_sampled_from():
+    model, fresh = tiny_model("gpt2"), tiny_model("gpt2")
+    Learner(model, CPU, torch.float32)
+    rows, mask = (
+        torch.tensor([[0, 0, 65, 66], [67, 68, 69, 70]]),
+        torch.tensor([[0, 0, 1, 1], [1] * 4]),
+    )
+    found = model.eval()(input_ids=rows, attention_mask=mask, use_cache=True).logits
+    expected = fresh(input_ids=rows, attention_mask=mask).logits
+    torch.testing.assert_close(found[mask == 1], expected[mask == 1])
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
+def test_dropout_is_on_where_it_is_asked_for(architecture):
+    batch = make_batch(tiny_tokens(TEXTS), torch.arange(5))
+    model = tiny_model(architecture)
+    learner = Learner(model, CPU, torch.float32, is_plain=False)
+    set_dropout(model, 0.5)
+    assert learner.add_gradients(batch, 1.0) != learner.add_gradients(batch, 1.0)
+    assert learner.evaluate(batch).sum() == learner.evaluate(batch).sum()
+    set_dropout(model, 0.0)
+    assert learner.add_gradients(batch, 1.0) == learner.add_gradients(batch, 1.0)

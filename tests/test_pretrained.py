@@ -1,0 +1,218 @@
+"""Models and tokenizers: into the program, and out again."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+from tests.tiny import CONTEXT_LENGTH, END, END_ID, tiny_model, tiny_model_folder
+from tweetgen import pretrained
+from tweetgen.dataset import encoder
+from tweetgen.errors import TweetgenError
+
+IDS = torch.tensor([[END_ID, 65, 66, 67]])
+ARCHITECTURES = ["gpt2", "llama"]
+
+
+def logits(model):
+    with torch.no_grad():
+        return model.eval()(IDS).logits
+
+
+def edit_json(path, **changes):
+    content = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_folder_is_loaded_in_float32_with_its_tokenizer(architecture, tmp_path):
+    folder = tiny_model_folder(tmp_path / "model", architecture)
+    AutoModelForCausalLM.from_pretrained(folder).half().save_pretrained(folder)  # as many are
+    found = pretrained.load_pretrained(str(folder))
+    assert found.model.dtype == torch.float32
+    torch.testing.assert_close(
+        logits(found.model), logits(tiny_model(architecture)), rtol=0.01, atol=1e-3
+    )
+    assert found.eos_token_id == END_ID
+    tokenizer = pretrained.load_tokenizer(str(folder))
+    assert tokenizer == (found.tokenizer_json, END_ID, CONTEXT_LENGTH)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_weights_hold_tied_tensors_once_and_rebuild_the_model(architecture):
+    model = tiny_model(architecture)
+    weights = pretrained.weights_of(model)
+    assert ("lm_head.weight" in weights) == (architecture == "llama")  # the tiny GPT-2 is tied
+    again = pretrained.model_from_weights(pretrained.config_json_of(model), weights)
+    assert torch.equal(logits(again), logits(model))
+    assert pretrained.weights_of(again).keys() == weights.keys()
+
+
+def test_weights_that_miss_a_tensor_are_refused():
+    model = tiny_model()
+    weights = pretrained.weights_of(model)
+    del weights["transformer.h.1.ln_1.bias"]
+    with pytest.raises(TweetgenError, match=r"transformer\.h\.1\.ln_1\.bias"):
+        pretrained.model_from_weights(pretrained.config_json_of(model), weights)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_exported_folder_gives_the_same_logits_and_generates(architecture, tmp_path):
+    model = tiny_model(architecture)
+    source = pretrained.read_tokenizer(tiny_model_folder(tmp_path / "source", architecture))
+    config_json, weights = pretrained.config_json_of(model), pretrained.weights_of(model)
+    folder = tmp_path / "out" / "export"
+    pretrained.export(folder, config_json, weights, source.tokenizer_json, END_ID)
+    again = AutoModelForCausalLM.from_pretrained(folder)
+    assert torch.equal(logits(again), logits(model))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ours = encoder(source.tokenizer_json).encode("hé 😀", add_special_tokens=False).ids
+    assert tokenizer.encode("hé 😀", add_special_tokens=False) == ours
+    assert (tokenizer.eos_token, tokenizer.eos_token_id) == (END, END_ID)
+    generated = pipeline("text-generation", str(folder))("so it", max_new_tokens=4)
+    assert generated[0]["generated_text"].startswith("so it")
+    assert pretrained.load_pretrained(str(folder)).eos_token_id == END_ID
+
+
+def test_model_from_scratch_has_the_given_vocabulary_and_seed(tmp_path):
+    folder = tiny_model_folder(tmp_path)
+    config_json = (folder / "config.json").read_text()
+    models = [pretrained.model_from_scratch(config_json, 300, 299, seed) for seed in (0, 0, 1)]
+    assert models[0].get_input_embeddings().num_embeddings == 300
+    assert models[0].config.eos_token_id == 299
+    assert torch.equal(logits(models[0]), logits(models[1]))
+    assert not torch.equal(logits(models[0]), logits(models[2]))
+    assert models[0].num_parameters() == tiny_model().num_parameters() + 43 * 32
+
+
+def test_R10_folder_without_safetensors_is_refused(tmp_path):
+    folder = tiny_model_folder(tmp_path)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(TweetgenError, match=r"needs model\.safetensors .*pytorch_model\.bin"):
+        pretrained.load_pretrained(str(folder))
+
+
+@pytest.mark.parametrize("name", ["gpt2", "someone/some-model"])
+def test_R11_hub_name_without_network_says_what_to_do(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    message = f"model '{name}' is not on this machine.*connect once or pass --model models/base"
+    for load in (pretrained.load_pretrained, pretrained.load_tokenizer):
+        with pytest.raises(TweetgenError, match=message):
+            load(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing/dir/x", "no such folder: missing/dir/x"),
+        ("./missing", "no such folder"),
+        ("/missing", "no such folder"),
+        ("~/missing", "no such folder"),
+        ("{folder}/missing", "no such folder"),
+        ("{folder}", "has no config.json"),
+        ("{folder}/file", "is a file"),
+        ("two words", "neither a folder nor the name of a model"),
+    ],
+)
+def test_R12_missing_folder_is_named(name, message, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(TweetgenError, match=message):
+        pretrained.load_pretrained(name.replace("{folder}", str(tmp_path)))
+
+
+def test_hub_name_is_found_in_the_cache_without_network(tmp_path, monkeypatch):
+    repository = tmp_path / "models--someone--tiny"
+    tiny_model_folder(repository / "snapshots" / ("0" * 40))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert torch.equal(
+        logits(pretrained.load_pretrained("someone/tiny").model), logits(tiny_model())
+    )
+    assert pretrained.load_tokenizer("someone/tiny").eos_token_id == END_ID
+
+
+@pytest.mark.parametrize(
+    ("tokenizer_says", "config_says", "expected"),
+    [
+        (END, 7, END_ID),
+        ({"content": END}, 7, END_ID),
+        (None, 7, 7),
+        (None, [7, 8], 7),
+        ("<not-there>", 7, 7),
+    ],
+)
+def test_end_token_is_what_the_tokenizer_says_else_the_config(
+    tokenizer_says, config_says, expected, tmp_path
+):
+    folder = tiny_model_folder(tmp_path)
+    edit_json(folder / "tokenizer_config.json", eos_token=tokenizer_says)
+    edit_json(folder / "config.json", eos_token_id=config_says)
+    assert pretrained.load_tokenizer(str(folder)).eos_token_id == expected
+
+
+def test_model_without_end_token_is_refused(tmp_path):
+    folder = tiny_model_folder(tmp_path)
+    (folder / "tokenizer_config.json").unlink()
+    edit_json(folder / "config.json", eos_token_id=None)
+    with pytest.raises(TweetgenError, match="which token ends a text"):
+        pretrained.load_tokenizer(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("config.json", "{", "config.json is missing or damaged"),
+        ("config.json", '{"model_type": "no-such"}', "not a causal language model"),
+        ("tokenizer.json", "{}", "damaged tokenizer.json"),
+        ("model.safetensors", "x", "not a causal language model"),
+    ],
+)
+def test_damaged_folder_is_named(file, content, message, tmp_path):
+    folder = tiny_model_folder(tmp_path)
+    (folder / file).write_text(content)
+    with pytest.raises(TweetgenError, match=message):
+        pretrained.load_pretrained(str(folder))
+
+
+def test_folder_with_half_of_the_weights_is_refused(tmp_path):
+    folder = tiny_model_folder(tmp_path)
+    edit_json(folder / "config.json", n_layer=3)
+    with pytest.raises(TweetgenError, match="has no weights of the right shape"):
+        pretrained.load_pretrained(str(folder))
+
+
+def test_code_that_comes_with_a_model_is_never_run(tmp_path):
+    folder = tiny_model_folder(tmp_path)
+    mark = tmp_path / "executed"
+    (folder / "evil.py").write_text(f"open({str(mark)!r}, 'w')")
+    edit_json(
+        folder / "config.json",
+        model_type="evil",
+        auto_map={"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"},
+    )
+    with pytest.raises(TweetgenError):
+        pretrained.load_pretrained(str(folder))
+    assert not mark.exists()
+
+
+def test_tokenizer_without_tokenizer_json_is_converted(tmp_path):
+    folder = tiny_model_folder(tmp_path)
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"] | {END: END_ID}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    (folder / "tokenizer.json").unlink()
+    edit_json(folder / "tokenizer_config.json", tokenizer_class="GPT2Tokenizer")
+    tokenizer = pretrained.load_tokenizer(str(folder))
+    ids = encoder(tokenizer.tokenizer_json).encode("hi", add_special_tokens=False).ids
+    assert ids == [71, 72] and tokenizer.eos_token_id == END_ID
+
+
+def test_folder_without_any_tokenizer_is_refused(tmp_path):
+    folder = tiny_model_folder(tmp_path)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(TweetgenError, match=r"no tokenizer\.json"):
+        pretrained.load_tokenizer(str(folder))

@@ -1,0 +1,105 @@
+"""The processes that train together: one by itself, or the ranks that torchrun started."""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed
+from torch import Tensor
+
+from tweetgen.errors import TweetgenError
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranks:
+    """This process among `size`; with one process every method returns at once."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process prints and saves."""
+        return self.rank == 0
+
+    def sum(self, tensor: Tensor) -> None:
+        """Replace a tensor by its sum over all ranks, the same bits on each."""
+        if self.size > 1:
+            with _failure_elsewhere():
+                torch.distributed.all_reduce(tensor)
+
+    def sum_all(self, tensors: list[Tensor]) -> None:
+        """As `sum` for many tensors, all on their way at once."""
+        if self.size > 1:
+            with _failure_elsewhere():
+                works = [torch.distributed.all_reduce(t, async_op=True) for t in tensors]
+                for work in works:
+                    work.wait()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """A block that every rank runs; where some fail all end, and the first of those says why.
+
+        Raises:
+            TweetgenError: the block raised one here.
+        """
+        failure: TweetgenError | None = None
+        try:
+            yield
+        except TweetgenError as error:
+            failure = error
+        failed = torch.zeros(self.size)
+        failed[self.rank] = failure is not None
+        self.sum(failed)
+        if failure is not None and not failed[: self.rank].any():
+            raise failure
+        if failed.any():
+            raise SystemExit(1)
+
+    def shared(self, error: TweetgenError) -> BaseException:
+        """What to raise for an error that all ranks meet at once: the first alone tells it."""
+        return error if self.is_first else SystemExit(1)
+
+    def any(self, wish: bool) -> bool:
+        """Whether at least one rank says so: all ranks take the same way."""
+        if self.size == 1:
+            return wish
+        votes = torch.tensor(float(wish))
+        self.sum(votes)
+        return bool(votes)
+
+    def from_first(self, value: float) -> float:
+        """Rank 0's value, on every rank."""
+        if self.size == 1:
+            return value
+        tensor = torch.tensor(value if self.is_first else 0.0, dtype=torch.float64)
+        self.sum(tensor)
+        return float(tensor)
+
+
+@contextmanager
+def ranks() -> Iterator[Ranks]:
+    """The ranks that torchrun describes in the environment, else one.
+
+    They are connected by gloo for tensors on processors, and by NCCL for those on GPUs.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Ranks()
+        return
+    torch.distributed.init_process_group()
+    try:
+        yield Ranks(torch.distributed.get_rank(), size)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def _failure_elsewhere() -> Iterator[None]:
+    """A rank that fails has said why; the others, whose connection breaks, end silently."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise SystemExit(1) from error

@@ -1,0 +1,61 @@
+"""Where a model's files lie on this machine: a folder, or the cache of the hub."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tweetgen.errors import TweetgenError
+
+TOKENIZER_FILES = ("config.json", "tokenizer*", "vocab*", "merges.txt", "*.model")
+MODEL_FILES = (*TOKENIZER_FILES, "model*.safetensors", "model.safetensors.index.json")
+
+
+def find_folder(name: str, files: Sequence[str]) -> Path:
+    """The folder on this machine that holds a model; a hub name's files are fetched if missing.
+
+    Raises:
+        TweetgenError: no such folder, or no such model in the cache and on the hub.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if (folder / "config.json").is_file():
+            return folder
+        raise TweetgenError(f"{folder} has no config.json. Name a folder that holds a model.")
+    if folder.exists():
+        raise TweetgenError(f"{folder} is a file. Name a folder that holds a model.")
+    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") != ("/" in name):
+        raise TweetgenError(f"no such folder: {name}. Name a folder that holds a model.")
+    if "/" in name and folder.parent.is_dir():
+        raise TweetgenError(f"no such folder: {name}. Name a folder that holds a model.")
+    return _hub_folder(name, files)
+
+
+def _hub_folder(name: str, files: Sequence[str]) -> Path:
+    from huggingface_hub import errors, snapshot_download
+
+    wanted: dict[str, Any] = {"allow_patterns": list(files), "ignore_patterns": ["*/*"]}
+    try:
+        cached = Path(snapshot_download(name, local_files_only=True, **wanted))
+        if (cached / "config.json").is_file() and (
+            "model*.safetensors" not in files or list(cached.glob("*.safetensors"))
+        ):
+            return cached
+    except errors.LocalEntryNotFoundError:
+        pass
+    except errors.HFValidationError as error:
+        raise TweetgenError(
+            f"'{name}' is neither a folder nor the name of a model. Check --model."
+        ) from error
+    try:
+        return Path(snapshot_download(name, **wanted))
+    except errors.GatedRepoError as error:
+        raise TweetgenError(
+            f"model '{name}' must be unlocked on its page first. Do so, or name another."
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise TweetgenError(f"the hub has no model '{name}'. Check --model.") from error
+    except (errors.HfHubHTTPError, OSError) as error:
+        raise TweetgenError(
+            f"model '{name}' is not on this machine, and there is no such folder; "
+            "connect once or pass --model models/base or a folder."
+        ) from error

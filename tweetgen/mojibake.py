@@ -1,0 +1,168 @@
+"""Text whose bytes were once read in the wrong encoding: "donâ€™t", "don‰Ûªt", "don\x92t".
+
+Tweets are too short to be judged one by one: "Ã©" may be meant. A file is judged as a whole, by a
+sample of its tweets, and then every tweet in it is repaired the same way. What was UTF-8 shows as
+a first character that stands for a UTF-8 lead byte, then one to three that stand for continuation
+bytes; only such sequences are touched, and only if they decode.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import NamedTuple
+
+SAMPLE_ROWS = 200  # tweets with a character beyond ASCII
+SMALLEST_SHARE = 0.1  # of them show the damage, or the file counts as healthy
+MOST_ROUNDS = 3  # "Ã¢â‚¬â„¢" was misread twice
+
+HIGH_BYTES = range(0x80, 0x100)
+UNDEFINED = frozenset((0x81, 0x8D, 0x8F, 0x90, 0x9D))  # no character in cp1252
+LEADS = (range(0xC2, 0xE0), range(0xE0, 0xF0), range(0xF0, 0xF5))  # of 2, 3 and 4 bytes in UTF-8
+TAIL = range(0x80, 0xC0)
+
+# What a repair may bring to light: letters of living scripts, punctuation, symbols, emoji. Healthy
+# "VOILÀ…" or "l’été" would give phonetic signs or Armenian.
+PLAUSIBLE = re.compile(
+    "[\x80-\u017f\u0370-\u052f\u0590-\u06ff\u0900-\u0eff\u1e00-\u1fff\u2010-\u2bff\u3000-\u9fff"
+    "\uac00-\ud7af\ufe0f\uff00-\uffef\ufffd\U0001f000-\U0001faff]"
+)
+
+
+class Family(NamedTuple):
+    """One way in which the texts of a file are damaged."""
+
+    broken: re.Pattern[str]
+    mend: Callable[[re.Match[str]], str]
+    ambiguous: frozenset[str] = frozenset()  # passages that healthy texts have as well
+
+
+def _cp1252(byte: int) -> str:
+    """The cp1252 character of a byte; of the five that have none, the Latin-1 one."""
+    return bytes([byte]).decode("latin-1" if byte in UNDEFINED else "cp1252")
+
+
+def _through_mac_roman(shown: Mapping[int, str]) -> dict[int, str]:
+    """How bytes that showed like this show after being saved as Mac-Roman and read as cp1252.
+
+    Bytes are missing whose character Mac-Roman does not know: "_" was saved instead.
+    """
+    saved = {byte: character.encode("mac-roman", "ignore") for byte, character in shown.items()}
+    kept = {byte: character for byte, character in shown.items() if ord(character) in UNDEFINED}
+    return {byte: _cp1252(code[0]) for byte, code in saved.items() if code} | kept
+
+
+def _utf8_family(
+    byte_of: Mapping[str, int],
+    leads: tuple[range, ...],
+    special: Mapping[str, str],
+    ambiguous: Iterable[str] = (),
+) -> Family:
+    """A family where UTF-8 bytes show as characters.
+
+    `special` says what passages mean in which a byte was lost. An emoji with lost bytes goes, and
+    so does a symbol where "_" was saved for such bytes.
+    """
+
+    def showing(wanted: range) -> str:
+        return "".join(re.escape(shown) for shown, byte in byte_of.items() if byte in wanted)
+
+    tail = showing(TAIL)
+    sequences = [f"[{showing(lead)}][{tail}]{{{n}}}" for n, lead in enumerate(leads, start=1)]
+    if len(leads) == len(LEADS):
+        emoji = f"[{showing(range(0xF0, 0xF1))}][{showing(range(0x9F, 0xA0))}]"
+        sequences.append(rf"{emoji}[{tail}_\ufffd]{{0,2}}")
+    sequences += [re.escape(passage) for passage in sorted(special, key=len, reverse=True)]
+    if "_" in byte_of:
+        sequences.append(rf"[{showing(range(0xE2, 0xE3))}][{tail}_\ufffd]{{1,2}}")
+
+    def mend(match: re.Match[str]) -> str:
+        if match[0] in special:
+            return special[match[0]]
+        try:
+            return bytes(byte_of[character] for character in match[0]).decode("utf-8")
+        except (UnicodeDecodeError, KeyError):
+            lost = byte_of[match[0][0]] == 0xF0 or ("_" in byte_of and byte_of[match[0][0]] == 0xE2)
+            return "" if lost else match[0]
+
+    return Family(re.compile("|".join(sequences)), mend, frozenset(ambiguous))
+
+
+_CP1252 = {byte: _cp1252(byte) for byte in HIGH_BYTES}
+_SAVED = _through_mac_roman(_CP1252)
+_SAVED_THRICE = _through_mac_roman(_through_mac_roman(_SAVED))
+
+
+def _bytes_of(shown: Mapping[int, str]) -> dict[str, int]:
+    """Which byte a character stands for, be it read as cp1252 or as Latin-1."""
+    cp1252_byte = {character: byte for byte, character in _CP1252.items()}
+    as_latin1 = {chr(cp1252_byte[character]): byte for byte, character in shown.items()}
+    return as_latin1 | {character: byte for byte, character in shown.items()}
+
+
+# After three rounds the lead byte of quotes and dashes is a space or lost, the next byte "—".
+_THRICE = {"_": "…", "“": "“", "\x9d": "”", "…": "‘", "”": "—", "¢": "•", "": "’"}
+_THRICE = {start + "—" + end: meaning for start in (" ", "") for end, meaning in _THRICE.items()}
+
+FAMILIES = {
+    "UTF-8 read as cp1252": _utf8_family(  # "Ã©", "â€™", "â\x80\x99", "ðŸ˜‚"
+        _bytes_of(_CP1252),
+        LEADS,
+        {"â€": "”", "â\x80": "”", "â?¤": "❤", "Ã ": "à ", "Â ": " "},
+        ambiguous=["Ã ", "Â "],
+    ),
+    "UTF-8 read as Mac-Roman": _utf8_family(  # "√©", "‚Äô"; other leads than ¬√ƒ≈ begin "’é"
+        {bytes([byte]).decode("mac-roman"): byte for byte in HIGH_BYTES},
+        (range(0xC2, 0xC6), *LEADS[1:]),
+        {},
+    ),
+    "UTF-8 saved as Mac-Roman": _utf8_family(  # "Ì©", "‰Ûª", "‰Û_" (¦ was lost), "_Ù÷â" (ð)
+        _bytes_of(_SAVED) | {"_": 0xF0},
+        LEADS,
+        {"‰Û_": "…", "\x89Û_": "…", "‰Û\ufffd": "”", "‰\ufffd_": "❤", "\x89\x9d_": "❤"}
+        | {"•ü\ufffd": "", "Ì_": "", "å_": ""},
+        ambiguous=["å_", "Ì_"],
+    ),
+    "UTF-8 saved as Mac-Roman three times": _utf8_family(  # "’©", " —“", " —t"
+        _bytes_of(_SAVED_THRICE),
+        (range(0xC2, 0xC4),),
+        _THRICE | {"’_": "", "Î_": ""},
+        ambiguous=[*(set(_THRICE) - {" —_", "—_", " —\x9d", "—\x9d"}), "’_", "Î_"],
+    ),
+    "cp1252 read as Latin-1": Family(  # "can\x92t"
+        re.compile("[\x80-\x9f]"), lambda match: _CP1252[ord(match[0])]
+    ),
+}
+
+
+def detect(sample: Iterable[str]) -> str:
+    """The name of the family a file belongs to, by a sample of its tweets; "" if it is healthy."""
+    rows = list(islice((text for text in sample if not text.isascii()), SAMPLE_ROWS))
+    signs = {name: sum(_shows(text, family) for text in rows) for name, family in FAMILIES.items()}
+    likeliest = max(signs, key=lambda name: signs[name])
+    share = signs[likeliest] / len(rows) if rows else 0.0
+    return likeliest if share >= SMALLEST_SHARE else ""
+
+
+def _shows(text: str, family: Family) -> bool:
+    matches = (match for match in family.broken.finditer(text) if match[0] not in family.ambiguous)
+    return any(
+        mended != match[0] and (not mended or PLAUSIBLE.match(mended))
+        for match in matches
+        for mended in [family.mend(match)]
+    )
+
+
+def repair(text: str, family: str) -> str:
+    """The text as it was before the damage that the named family did; lost characters are left out.
+
+    repair("donâ€™t", "UTF-8 read as cp1252") -> "don’t". The family "" leaves a text as it is.
+    """
+    if not family or text.isascii():
+        return text
+    broken, mend, _ambiguous = FAMILIES[family]
+    for _ in range(MOST_ROUNDS):
+        before = text
+        text = broken.sub(mend, text)
+        if text == before:
+            break
+    return text

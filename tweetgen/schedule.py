@@ -1,0 +1,54 @@
+"""How fast to learn, how long, and how often to look: numbers from the size of model and data."""
+
+import math
+
+from tweetgen.settings import TrainingSettings
+
+STEPS_BETWEEN_VALIDATIONS = 500
+FEW_TWEETS = 1000  # below, others report models that repeat their data word for word
+
+
+def learning_rate(fraction: float, peak: float, settings: TrainingSettings) -> float:
+    """The learning rate when this fraction of the training is done, 0 < fraction < 1.
+
+    Linear warm-up, then a cosine or a line down to 0, or the peak to the end.
+    """
+    if fraction < settings.warmup_fraction:
+        return peak * fraction / settings.warmup_fraction
+    if settings.schedule == "constant":
+        return peak
+    left = (1 - fraction) / (1 - settings.warmup_fraction) if settings.warmup_fraction < 1 else 0.0
+    if settings.schedule == "linear":
+        return peak * left
+    return peak * (1 - math.cos(math.pi * left)) / 2
+
+
+def default_learning_rate(num_parameters: int) -> float:
+    """The peak learning rate for a model of this size, at 16 tweets a step.
+
+    To be replaced by a sweep.
+    """
+    return 1.4e-4 * float((124e6 / num_parameters) ** 0.27)
+
+
+def validation_steps(num_training: int, num_validation: int, steps_per_epoch: int) -> list[int]:
+    """The steps within an epoch after which to validate, the last one always among them.
+
+    Evenly spaced, at most 500 steps apart, but only as often as the validation tweets stay under a
+    quarter of the tweets trained on in between: validating costs about a third of training.
+    """
+    wanted = math.ceil(steps_per_epoch / STEPS_BETWEEN_VALIDATIONS)
+    affordable = num_training // (4 * num_validation) if num_validation else 1
+    parts = max(1, min(wanted, affordable))
+    return [steps_per_epoch * part // parts for part in range(1, parts + 1)]
+
+
+def advice(num_training: int, num_tokens: int, num_validation: int) -> str:
+    """What to expect of so much data, in a line or two."""
+    lines = [f"{num_training:,} tweets ({num_tokens:,} tokens) to learn from"]
+    lines[0] += f", {num_validation:,} held out" if num_validation else ""
+    if not num_validation:
+        lines.append("no tweets are held out: nothing will say when the model stops getting better")
+    if num_training < FEW_TWEETS:
+        lines.append(f"under {FEW_TWEETS:,} tweets expect copying: more drafts will be drawn again")
+    return "\n".join(lines)
