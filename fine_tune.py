@@ -27,7 +27,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--log_path", default="", help="append a JSON line for each step to this file")
     add("--export_path", default="", help="also write a folder that transformers loads")
     console.add_settings(parser, TrainingSettings)
-    return parser.parse_args(argv)
+    arguments: argparse.Namespace = parser.parse_args(argv)
+    return arguments
 
 
 @console.command("fine_tune")

@@ -7,6 +7,7 @@ and text column are found by looking. Then: clean, drop copies, encode, hold out
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,6 @@ from tweetgen.errors import TweetgenError
 from tweetgen.files import check_writable
 from tweetgen.settings import CleaningSettings, ReadingSettings, SelectionSettings
 
-SETTINGS = (ReadingSettings, CleaningSettings, SelectionSettings)
 NOT_IN_DATA = ("data_path", "output_path", "cleaned_path", "model", "preview", "workers")
 
 
@@ -34,9 +34,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--exclude", default="", help="file of words, phrases, /patterns/: drop tweets with them")
     add("--preview", type=some, default=0, metavar="N", help="show N tweets before and after")
     add("--workers", type=some, default=0, metavar="N", help="processes (default: as needed)")
-    for settings in SETTINGS:
+    for settings in (ReadingSettings, CleaningSettings, SelectionSettings):
         console.add_settings(parser, settings)
-    arguments = parser.parse_args(argv)
+    arguments: argparse.Namespace = parser.parse_args(argv)
     if 0 < arguments.near_duplicates < 0.5:
         parser.error("--near_duplicates is 0 (off) or 0.5 to 1")
     return arguments
@@ -56,7 +56,9 @@ def check_outputs(arguments: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = parse(argv)
-    reading, cleaning, selection = (console.settings_from(arguments, kind) for kind in SETTINGS)
+    reading = console.settings_from(arguments, ReadingSettings)
+    cleaning = console.settings_from(arguments, CleaningSettings)
+    selection = console.settings_from(arguments, SelectionSettings)
     check_outputs(arguments)
     from tweetgen import preprocessing as stages
     from tweetgen.corpus import CleaningJob
@@ -95,7 +97,9 @@ def main(argv: list[str] | None = None) -> int:
         "settings": {k: v for k, v in vars(arguments).items() if k not in NOT_IN_DATA},
         "counts": counts.as_dict(),
     }
-    save_tokens(arguments.output_path, tweets | source)
+    # Through JSON: the bytes of a saved dict tell which of its equal strings are one object, and
+    # that would depend on the number of workers.
+    save_tokens(arguments.output_path, tweets | json.loads(json.dumps(source)))
     stages.show_summary(counts, tweets, arguments.output_path)
     return 0
 

@@ -9,8 +9,8 @@ EOS = 256
 
 
 def tokens_content(num_tweets: int = 4, validation_start: int = 3) -> dict:
-    """A token file's content: tweet i is the letter number i, i + 1 times, and EOS."""
-    rows = [[65 + i] * (i + 1) + [EOS] for i in range(num_tweets)]
+    """A token file's content: tweet i is A, B or C, i + 1 times, and EOS."""
+    rows = [[65 + i % 3] * (i + 1) + [EOS] for i in range(num_tweets)]
     ids = torch.tensor([token for row in rows for token in row], dtype=torch.int32)
     offsets = torch.tensor([0, *(len(row) for row in rows)]).cumsum(0)
     return {

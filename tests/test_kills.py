@@ -24,7 +24,8 @@ from tweetgen import storage
 
 RESULTS = PROJECT / "tests" / "benchmarks" / "results" / "kills.json"
 TRAIN = ["fine_tune.py", "--data", "tokens.pkl", "--output_path", "out/a.pt", "--batch_size", "2"]
-TRAIN += ["--epochs", "3", "--patience", "0", "--save_minutes", "0.0005"]
+TRAIN += ["--epochs", "3", "--patience", "0", "--learning_rate", "0.003"]
+TRAIN += ["--save_minutes", "0.0005"]
 PREPROCESS = ["preprocess.py", "--data_path", "tweets.csv", "--model", "tiny", "--workers", "2"]
 
 
@@ -75,7 +76,9 @@ def weights_of(folder):
 
 
 def equal(left, right):
-    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+    return left.keys() == right.keys() and all(
+        torch.equal(left[name], right[name]) for name in left
+    )
 
 
 def kill_trainings(folder, num_kills, choose):

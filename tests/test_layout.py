@@ -19,6 +19,7 @@ TWEETS = ["Good morning everyone", "Rain, again", "so tired of this", "what a ga
         "09:00\tAda\tGood morning everyone\n09:01\tBob\tRain, again\n",
         "id,text\r\r\n1,Good morning everyone\r\r\n2,\"Rain, again\"\r\r\n",
         "id,text\r1,Good morning everyone\r2,Rain, again\r",
+        'id,text\r1,Good morning everyone\r2,"Rain, again"\r3,"two\nlines"\r',
         '"","text"\n"1","Good morning everyone"\n"2","Rain, again"\n',
         'id, text\n1, "Good morning everyone"\n2, "Rain, again"\n3, "more, of, it"\n',
         "id,text,,\n1,Good morning everyone,,\n2,\"Rain, again\",,\n",
@@ -26,7 +27,8 @@ TWEETS = ["Good morning everyone", "Rain, again", "so tired of this", "what a ga
         "text,label\nGood morning everyone,1\n\"Rain, again\",0\n\x1a",
         "id,text\n12345678901234567890123,Good morning everyone\n1,Rain, again\n",
     ],
-    ids=["tab", "sep-line", "pipe", "blank-lines", "three-headers", "cr-cr-lf", "cr", "r-names",
+    ids=["tab", "sep-line", "pipe", "blank-lines", "three-headers", "cr-cr-lf", "cr", "cr-and-lf",
+         "r-names",
          "padded", "empty-columns", "no-end", "dos-end", "huge-id"],
 )  # fmt: skip
 def test_a_table_gives_its_tweets(tmp_path, content):
@@ -51,10 +53,14 @@ def test_without_a_header_the_first_tweet_is_not_lost(tmp_path, rows, column):
     assert f"no header, column {column}" in describe(look(path)[0], 12)
 
 
-@pytest.mark.parametrize("head", ["Feed,Handle", "Kommentar;Nr", "文本\tid", "my note,n"])
+@pytest.mark.parametrize(
+    "head", ["Feed,Handle", "Kommentar;Nr", "文本\tid", "my note,n", "#,My own note"]
+)
 def test_a_header_of_unknown_names_is_no_tweet(tmp_path, head):
     separator = next(mark for mark in ",;\t" if mark in head)
     rows = [f"{tweet.replace(',', '')}{separator}{i}" for i, tweet in enumerate(TWEETS)]
+    if head.startswith("#"):
+        rows = [separator.join(reversed(row.split(separator))) for row in rows]
     path = write(tmp_path, "a.csv", "\n".join([head, *rows]))
     assert texts(path) == [tweet.replace(",", "") for tweet in TWEETS]
 
@@ -114,6 +120,11 @@ def test_raw_quotes_between_tabs_may_begin_late(tmp_path):
         'at the end"',
         "x y",
     ]
+
+
+def test_a_text_of_two_lines_in_one_column_is_one_text(tmp_path):
+    path = write(tmp_path, "a.tsv", 'text\n"two\nlines"\nplain\n"again\ntwo"\n')
+    assert texts(path) == texts(path, format="tsv") == ["two\nlines", "plain", "again\ntwo"]
 
 
 def test_tab_separated_texts_may_be_quoted_and_of_two_lines(tmp_path):

@@ -1,5 +1,6 @@
 """Whole files through find_sources and read_batches: what is read and how it is said."""
 
+import dataclasses
 import gzip
 import json
 import pickle
@@ -66,6 +67,28 @@ def test_batches_are_the_same_for_any_number_of_shares(tmp_path, name, num_share
         for batch in read_batches(source, ReadingSettings(), share, num_shares)
     ]
     assert sorted(shared) == whole
+
+
+STRAY = [f"{row},{row % 2},src,plain tweet" for row in range(1, 40)]
+STRAY[7:9] = ['8,0,src," opened here', '9,0,src,closed there"']
+STRAY[20] = '21,0,src,"never closed'
+BLOCKS = {
+    "table": "id,text,label\n" + '1,"Rain, again\nand ""again""",x\n2,plain,y\n\n' * 20,
+    "stray quotes": "\n".join(["ItemID,Sentiment,Source,SentimentText", *STRAY]),
+    "raw quotes": 'pos\t"unbalanced\nneg\tplain\npos\t"whole"\nneg\tthe "end"\n' * 20,
+    "text": "Good morning, all\n\nRain, again\r\n" * 20,
+    "lines": '{"text": "one\\ntwo"}\n\n{"text": "é"}\n' * 20,
+}
+
+
+@pytest.mark.parametrize("form", BLOCKS)
+def test_where_blocks_end_does_not_matter(tmp_path, form):
+    (source,) = look(write(tmp_path, "a.dat", BLOCKS[form]))
+    expected = [text for batch in read_batches(source, ReadingSettings()) for text in batch.texts]
+    assert len(expected) >= 39
+    for size in range(1, 200):
+        small = read_batches(dataclasses.replace(source, batch_bytes=size), ReadingSettings())
+        assert [text for batch in small for text in batch.texts] == expected
 
 
 # --- dates ---------------------------------------------------------------------------------------

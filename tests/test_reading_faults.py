@@ -40,12 +40,12 @@ def test_a_file_without_tweets_is_named(tmp_path, name, content, message):
     assert name in refused(path)
 
 
-def test_R32_a_folder_that_is_no_archive_is_refused(tmp_path):
+def test_a_folder_that_is_no_archive_is_refused(tmp_path):
     write(tmp_path, "notes.csv", TABLE)
     assert "is a folder or zip without tweets" in refused(str(tmp_path))
 
 
-def test_R32_a_web_address_is_never_contacted(monkeypatch):
+def test_a_web_address_is_never_contacted(monkeypatch):
     def contacted(*_):
         raise AssertionError("a socket was opened")
 
@@ -54,7 +54,7 @@ def test_R32_a_web_address_is_never_contacted(monkeypatch):
     assert "is a web address" in refused("https://example.org/tweets.csv")
 
 
-def test_R32_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     path = write(tmp_path, "secret.csv", TABLE)
 
     def denied(*_, **__):
@@ -64,7 +64,7 @@ def test_R32_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     assert "secret.csv may not be read" in refused(path)
 
 
-def test_R32_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert "not a regular file" in refused(str(tmp_path / "pipe"))
 
@@ -112,27 +112,26 @@ def test_an_unquoted_text_in_the_last_column_is_all_the_rest(tmp_path, rows):
     assert sum(batch.joined for batch in batches(path)) == sum("," in text for text in expected)
 
 
-def test_R34_too_many_fields_after_the_text_are_an_error_with_the_line(tmp_path):
+def test_too_many_fields_after_the_text_are_an_error_with_the_line(tmp_path):
     path = write(tmp_path, "a.csv", "text,label\nfine,a\nhello, you, there,b\nfine too,a\n")
     assert "line 3 of a.csv has 4 fields, expected 2. Quote the text" in refused(path)
 
 
-def test_R35_a_quote_that_never_closes_is_an_error_with_the_line(tmp_path):
-    path = write(tmp_path, "a.csv", 'id,text\n1,fine\n2,"never closed\n3,fine too\n')
-    assert "the quote opened near line 3 of a.csv never closes" in refused(path)
-
-
-def test_R35_a_quote_that_never_closes_is_found_below_good_quotes(tmp_path):
-    good = "".join(f'{row},"fine, or\nso",a\n' for row in range(20_000))
-    path = write(tmp_path, "a.csv", f'id,text,label\n{good}9,"never closed,a\n{good}')
-    assert "the quote opened near line 40,002 of a.csv never closes" in refused(path)
-
-
 @pytest.mark.parametrize(
-    "separator",
-    [pytest.param(separator, id=f"R35-{name}") for separator, name in
-     [(",", "comma"), (";", "semicolon"), ("\t", "tab"), ("|", "pipe")]],
-)  # fmt: skip
+    "above, below",
+    [
+        pytest.param("1,fine\n", "3,fine too\n", id="R35-short"),
+        pytest.param('1,"fine, or\nso"\n' * 20_000, '3,"fine\ntoo"\n' * 20_000, id="R35-long"),
+        pytest.param("1,fine\n", "", id="R35-last-line"),
+    ],
+)
+def test_a_quote_that_never_closes_is_an_error_with_its_line(tmp_path, above, below):
+    path = write(tmp_path, "a.csv", f'id,text\n{above}2,"never closed\n{below}')
+    line = above.count("\n") + 2
+    assert f"the quote opened near line {line:,} of a.csv never closes" in refused(path)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "	", "|"])
 def test_a_separator_is_found(tmp_path, separator):
     content = io.StringIO()
     writer = csv.writer(content, delimiter=separator)
@@ -163,18 +162,18 @@ def test_an_encoding_is_found_by_content_and_said(tmp_path, content, said):
     assert f"CSV, {said}, column 'text', 3 tweets" in describe(look(path)[0], 3)
 
 
-def test_R36_western_bytes_are_cp1252_with_latin_1_for_its_holes(tmp_path):
+def test_western_bytes_are_cp1252_with_latin_1_for_its_holes(tmp_path):
     path = write(tmp_path, "a.csv", b"id,text\n1,caf\xe9 \x93quoted\x94 \x80 5\n2,hole \x81 here\n")
     assert texts(path) == ["café “quoted” € 5", "hole \x81 here"]
     assert "cp1252" in describe(look(path)[0], 2)
 
 
-def test_R36_the_first_western_byte_may_come_late(tmp_path):
+def test_the_first_western_byte_may_come_late(tmp_path):
     path = write(tmp_path, "a.csv", b"id,text\n" + b"1,plain enough\n" * 150_000 + b"2,caf\xe9\n")
     assert texts(path)[-1] == "café"
 
 
-def test_R36_a_damaged_character_does_not_turn_utf8_into_cp1252(tmp_path):
+def test_a_damaged_character_does_not_turn_utf8_into_cp1252(tmp_path):
     rows = "1,Grüße aus Köln\n".encode() * 20 + b"2,cut \xf0\x9f\x98 here\n"
     path = write(tmp_path, "a.csv", b"id,text\n" + rows)
     assert texts(path)[0] == "Grüße aus Köln"
@@ -185,14 +184,14 @@ def test_R36_a_damaged_character_does_not_turn_utf8_into_cp1252(tmp_path):
 @pytest.mark.parametrize(
     "content, encoding, message",
     [
-        pytest.param("1,a\n2,caf\xe9\n".encode("cp1252"), "utf-8", "line 2 of", id="R36-not-utf8"),
-        pytest.param("1,a\n2,café\n".encode(), "ascii", "line 2 of", id="R36-not-ascii"),
-        pytest.param(b"1,a\n2,b\n", "utf-16", "not utf-16 but UTF-8", id="R36-not-utf16"),
-        pytest.param(b"1,a\n2,b\n", "latin-17", "no encoding", id="R36-no-such"),
-        pytest.param(b"1,a\n2,b\n", "rot13", "no encoding", id="R36-no-text-encoding"),
-        pytest.param(bytes(range(256)) * 4, "auto", "byte 0x00 at offset 0", id="R36-binary"),
-        pytest.param(b"%PDF-1.7\n1 0 obj", "auto", "is a PDF", id="R36-pdf"),
-        pytest.param(("привет, " * 99).encode("cp1251"), "auto", "cp1251", id="R36-cyrillic"),
+        pytest.param("1,a\n2,caf\xe9\n".encode("cp1252"), "utf-8", "line 2 of", id="not-utf8"),
+        pytest.param("1,a\n2,café\n".encode(), "ascii", "line 2 of", id="not-ascii"),
+        pytest.param(b"1,a\n2,b\n", "utf-16", "not utf-16 but UTF-8", id="not-utf16"),
+        pytest.param(b"1,a\n2,b\n", "latin-17", "no encoding", id="no-such"),
+        pytest.param(b"1,a\n2,b\n", "rot13", "no encoding", id="no-text-encoding"),
+        pytest.param(bytes(range(256)) * 4, "auto", "byte 0x00 at offset 0", id="binary"),
+        pytest.param(b"%PDF-1.7\n1 0 obj", "auto", "is a PDF", id="pdf"),
+        pytest.param(("привет, " * 99).encode("cp1251"), "auto", "cp1251", id="cyrillic"),
     ],
 )
 def test_a_wrong_encoding_is_one_line_with_the_place(tmp_path, content, encoding, message):
@@ -241,16 +240,16 @@ def test_odd_tweets_are_read_exactly_from_a_table(tmp_path, dialect):
 @pytest.mark.parametrize(
     "content",
     [
-        pytest.param("\n".join(json.dumps({"text": text}) for text in ODD_TWEETS), id="R38-jsonl"),
-        pytest.param(json.dumps([{"text": text} for text in ODD_TWEETS]), id="R38-json"),
-        pytest.param(json.dumps(ODD_TWEETS), id="R38-json-strings"),
+        pytest.param("\n".join(json.dumps({"text": text}) for text in ODD_TWEETS), id="lines"),
+        pytest.param(json.dumps([{"text": text} for text in ODD_TWEETS]), id="array"),
+        pytest.param(json.dumps(ODD_TWEETS), id="strings"),
     ],
 )
 def test_odd_tweets_are_read_exactly_from_json(tmp_path, content):
     assert texts(write(tmp_path, "a.json", content)) == ODD_TWEETS
 
 
-def test_R38_odd_tweets_are_read_exactly_from_plain_text(tmp_path):
+def test_odd_tweets_are_read_exactly_from_plain_text(tmp_path):
     lines = [text for text in ODD_TWEETS if text.strip() and "\n" not in text and "\r" not in text]
     assert texts(write(tmp_path, "a.txt", "\r\n".join(lines))) == lines
 
@@ -268,12 +267,12 @@ def test_R39_a_field_of_3_mb_is_read(tmp_path, name, end):
     assert texts(write(tmp_path, name, content)) == [long, "hello you", "bye now"]
 
 
-def test_R39_a_row_without_end_is_refused_before_it_fills_the_memory(tmp_path):
+def test_a_row_without_end_is_refused_before_it_fills_the_memory(tmp_path):
     path = write(tmp_path, "a.csv", 'id,text\n1,"' + ("so long " * 100 + "\n") * 25_000)
     assert "a row of more than 16 MiB" in refused(path)
 
 
-def test_R39_a_million_rows_take_little_memory(tmp_path):
+def test_a_million_rows_take_little_memory(tmp_path):
     path = write(tmp_path, "a.jsonl", b'{"text": "good morning to you"}\n' * 10**6)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     (source,) = look(path)
@@ -305,10 +304,10 @@ NASTY = {  # about 300 kB each
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, id=f"R39-{name}") for name in NASTY])
+@pytest.mark.parametrize("name", NASTY)
 def test_nasty_content_takes_linear_time(tmp_path, name):
     path = write(tmp_path, "a", NASTY[name])
     start = time.process_time()
     with contextlib.suppress(TweetgenError):
         batches(path)
-    assert time.process_time() - start < 1  # measured: under 0.3; the quadratic take minutes
+    assert time.process_time() - start < 3  # measured: under 0.5; the quadratic take minutes

@@ -44,6 +44,7 @@ def test_a_tweets_text_is_its_longest_own_form(tweet, expected):
         ({"delete": {"status": {"id": 1}}}, 0),
         ({"meta": {"result_count": 0}}, 0),
         ({"text": "mine", "data": {"x": 1}}, 1),
+        ({"content": "mine", "data": {"x": 1}, "meta": {}}, 1),
     ],
 )
 def test_tweets_are_found_inside_what_wraps_them(value, num_tweets):

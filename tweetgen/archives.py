@@ -27,8 +27,8 @@ COMPRESSED: tuple[tuple[re.Pattern[bytes], Any], ...] = (
     (re.compile(rb"\xfd7zXZ\x00"), lzma.open),
 )
 ZIP = re.compile(rb"PK(?:\x03\x04|\x05\x06|\x07\x08)")
-DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
-DAMAGED_ZIP = (*DAMAGE, ValueError, struct.error, IndexError)  # zipfile on crafted headers
+CRAFTED = (ValueError, struct.error, IndexError)  # what zipfile makes of crafted headers
+DAMAGE = (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, *CRAFTED)
 
 # "data/tweets.js", "data/tweets-part1.js", "tweet.js"; classic: "data/js/tweets/2015_06.js"
 ARCHIVE_MEMBER = re.compile(r"(?:^|/)(?:tweets?(?:-part\d+)?|\d{4}_\d\d)\.js$")
@@ -103,7 +103,7 @@ def _damage_told(name: str) -> Iterator[None]:
         ) from None
     except NotImplementedError as error:  # zipfile: a compression method it does not know
         raise TweetgenError(f"{name} cannot be unpacked ({error}). Unpack it yourself.") from None
-    except DAMAGED_ZIP as error:
+    except DAMAGE as error:
         if "password" in str(error):
             raise TweetgenError(f"{name} is encrypted. Unpack it and give the files.") from None
         raise TweetgenError(

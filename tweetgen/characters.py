@@ -15,7 +15,7 @@ MOST_PASSES = 8  # of unescaping; real tweets were escaped up to three times
 
 BYTES_LITERAL = re.compile(r"b(['\"])((?:[^\\'\"]|\\.|(?!\1)['\"])*+)\1")  # b'caf\xc3\xa9'
 UNICODE_ESCAPE = re.compile(r"\\u[0-9A-Fa-f]{4}|\\U000[0-9A-Fa-f]{5}")  # can\u2019t
-NEWLINE_ESCAPE = re.compile(r"(?<!\b[A-Za-z]:)\\+r?n|(?:\\r)?\\n")  # one\ntwo; not C:\new
+NEWLINE_ESCAPE = re.compile(r"(?<!\\)(?<!\b[A-Za-z]:)\\++(?:r\\++)?n")  # one\ntwo; not C:\new
 OFFICE_ESCAPE = re.compile(r"_x([0-9A-F]{4})_")  # "_x000D_": a spreadsheet's line break
 
 NESTED_AMPERSAND = re.compile(r"&(?:amp;|AMP;|#0*38;|#[xX]0*26;)+")  # &amp;amp;lt; -> &lt;
@@ -37,6 +37,7 @@ _INVISIBLE = (
     "\ufeff\ufff9-\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff"
 )
 INVISIBLE = re.compile(f"[{_INVISIBLE}]")
+ASCII_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 LOST_APOSTROPHE = re.compile(r"(?<=[A-Za-z])\ufffd(?=(?:s|t|re|ll|ve|m|d)\b)")  # what\ufffds
 BLANK = re.compile("[\u115f\u1160\u2800\u3164\uffa0]")  # letters that look like a space
 UNWANTED = re.compile(f"[{_C1_PUNCTUATION}{_INVISIBLE}\ud800-\udfff\u115f\u1160\u2800\u3164\uffa0]")
@@ -45,9 +46,9 @@ STRAY_SELECTOR = re.compile(rf"(?<![{EMOJI_START}\U0001f3fb-\U0001f3ff])\ufe0f(?
 
 LINE_BREAK = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
 SPACES = re.compile(r"[^\S\n\u3000]+")  # ideographic spaces stay: 「はい　いいえ」
-SPACES_AT_BREAK = re.compile(r" *\n[ \u3000]*")
+SPACES_AT_BREAK = re.compile(r"(?:(?<! ) ++)?+\n[ \u3000]*+")
 EMPTY_LINES = re.compile(r"\n{3,}")
-SPACES_AT_IDEOGRAPHIC = re.compile(r" *\u3000[ \u3000]*")
+SPACES_AT_IDEOGRAPHIC = re.compile(r"(?:(?<! ) ++)?+\u3000[ \u3000]*+")
 
 # Thai, Lao, Tibetan, Burmese, Khmer, kana and Han are written without spaces between words.
 SPACELESS_LETTER = re.compile(
@@ -91,18 +92,25 @@ def _entity(match: re.Match[str]) -> str:
 
 
 def visible(text: str) -> str:
-    """The text in NFC, without characters that show nothing or that no screen can show."""
-    if UNWANTED.search(text):
-        if SURROGATE.search(text):  # halves of a pair are joined, lone ones dropped
-            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-        text = C1_PUNCTUATION.sub(lambda match: C1_MEANING[match[0]], text)
-        text = LOST_APOSTROPHE.sub("’", text)
-        text = BLANK.sub(" ", INVISIBLE.sub("", text))
+    """The text without characters that show nothing or that no screen can show."""
+    if text.isascii():
+        return ASCII_CONTROL.sub("", text)
+    if not UNWANTED.search(text):
+        return text
+    if SURROGATE.search(text):  # halves of a pair are joined, lone ones dropped
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+    text = C1_PUNCTUATION.sub(lambda match: C1_MEANING[match[0]], text)
+    text = INVISIBLE.sub("", LOST_APOSTROPHE.sub("’", text))
+    return BLANK.sub(" ", text)
+
+
+def composed(text: str) -> str:
+    """The text in NFC, with U+FE0F only after what can be an emoji."""
     if "\ufe0f" in text:
         text = STRAY_SELECTOR.sub("", text)
-    if not unicodedata.is_normalized("NFC", text):
-        text = unicodedata.normalize("NFC", text)
-    return text
+    if unicodedata.is_normalized("NFC", text):
+        return text
+    return unicodedata.normalize("NFC", text)
 
 
 def single_spaces(text: str) -> str:

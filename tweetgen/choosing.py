@@ -3,6 +3,7 @@
 Shapes: B rows, V vocabulary, T tokens of the longest row.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from tweetgen.settings import SamplingSettings
 
 FIRST_CANDIDATES = 64  # of tweets, 8 in 10 tokens are among the 64 likeliest
 WIDENING = 16
+SMALLEST_SHARE = 1e-300  # so that a token with a share of zero is never kept
 
 
 class Choice(NamedTuple):
@@ -74,23 +76,22 @@ def _places(
     if settings.top_k:
         shares = shares / shares.sum(1, keepdim=True)
     sums = shares.cumsum(1)
-    kept = (sums - shares < settings.top_p) & (shares >= settings.min_p * shares[:, :1])
+    cut = settings.top_p if settings.top_p < 1 else math.inf  # sums may round up to 1 early
+    least = (settings.min_p * shares[:, :1]).clamp_min(SMALLEST_SHARE)
+    kept = (sums - shares < cut) & (shares >= least)
     num_kept = kept.sum(1, keepdim=True)
     exact = sums.gather(1, num_kept - 1)
-    if is_all:
-        low = high = exact
-    else:
-        # Where the cut is not in sight, the total lies between top_p and one more token than that.
-        # Often the choice is the same at both ends, and nothing more needs to be sorted.
-        is_cut = num_kept < shares.shape[1]
-        smallest = sums[:, -1:] if settings.min_p else torch.full_like(exact, settings.top_p)
-        largest = (settings.top_p + shares[:, -1:]).clamp_max(1)
-        low, high = torch.where(is_cut, exact, smallest), torch.where(is_cut, exact, largest)
+    # Where the cut is not in sight, the total lies between top_p and one more token than that.
+    # Often the choice is the same at both ends, and nothing more needs to be sorted.
+    is_cut = (num_kept < shares.shape[1]) | is_all
+    smallest = sums[:, -1:] if settings.min_p else torch.full_like(exact, settings.top_p)
+    largest = (settings.top_p + shares[:, -1:]).clamp_max(1)
+    low, high = torch.where(is_cut, exact, smallest), torch.where(is_cut, exact, largest)
     first = torch.searchsorted(sums, uniforms[:, None] * low, right=True)
     last = torch.searchsorted(sums, uniforms[:, None] * high, right=True)
-    if is_all:  # rounding may put the total above the last sum
-        return torch.minimum(first, num_kept - 1)[:, 0]
-    return torch.where((first == last) & (first < shares.shape[1]), first, -1)[:, 0]
+    is_known = (first == last) & (first < shares.shape[1])
+    at_most = torch.minimum(first, num_kept - 1)  # a product of 1 - 2^-53 rounds up to the total
+    return torch.where(is_cut, at_most, torch.where(is_known, first, -1))[:, 0]
 
 
 def penalize(

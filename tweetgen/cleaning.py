@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tweetgen.characters import (
     basic,
+    composed,
     decode_escapes,
     has_words,
     single_spaces,
@@ -32,6 +33,7 @@ from tweetgen.retweets import RETWEET_MARK, is_truncated, own_words
 from tweetgen.settings import CleaningSettings
 
 DEFAULTS = CleaningSettings()
+REVEALED_ENDS = ("…", "...", "http", "https", ":", "/")  # after what stood behind was removed
 MOST_ROUNDS = 4  # "@a@b": the second is an @name once the first is gone
 
 _IN_LINK = rf"A-Za-z0-9\u0400-\u04ff{LATIN}/_=#&%+~@$^\-"
@@ -44,9 +46,8 @@ LINK = re.compile(
 )
 GLUED_LINK = re.compile("http(?<=[A-Za-z0-9]http)s?://")  # "t.co/x1https://t.co/x2"
 LINK_START = re.compile("https?://", re.IGNORECASE)  # "http:// x.com"
-PICTURE = re.compile(
-    r"pic\.(?:twitter|x)\.com(?:/(?:(?!pic\.)\w)*+)?"
-)  # "wordpic.twitter.com/x1" -> "word"
+# "wordpic.twitter.com/x1" -> "word"
+PICTURE = re.compile(r"pic\.(?:twitter|x)\.com(?:/(?:(?!pic\.)\w)*+)?")
 DOMAIN_WITH_PATH = re.compile(r"\.[A-Za-z]{2,}(?::\d+)?/")  # "bit.ly/x"; not "and/or", "x.com"
 
 _NAME = rf"[A-Za-z0-9_]++(?![@＠{LATIN}]|://)"
@@ -60,6 +61,7 @@ LEADING_NAMES = re.compile(
     rf"(?:[\s\x00.>*~|/\\–—-]*+@{_NO_TIME}{_NAME}(?:['’]s)?[:,;.!?…]*+(?=[\s\x00]|\Z)"
     r"(?:\s*+(?:and|&|\+|/|,)(?=\s*@))?)++\s*+(?:[-–—|>:~]++\s++)?"
 )
+LINK_DOTS = re.compile("\xa0…")  # how the web page shows that it shortened a link, not the tweet
 FULLWIDTH_AT = re.compile(r"＠(?=[A-Za-z0-9_])")  # "＠name"
 
 NOT_IN_KEY = re.compile(rf"[^\w{MARKS}]+|_+")
@@ -81,10 +83,11 @@ def clean(text: str, settings: CleaningSettings = DEFAULTS) -> Cleaned:
     ("so & so yes", ("entities", "links"), "").
     """
     changed: list[str] = []
-    plain = text.isascii() and text.isprintable()
-    if not plain or "&" in text or "\\" in text or "_" in text or text[:1] == '"':
-        text = _mended(text, changed)
-        plain = text.isprintable()
+    printable = text.isprintable()
+    odd = "&" in text or "\\" in text or "_" in text or text[:1] == '"'
+    if odd or not (printable and text.isascii()):
+        text = _mended(text, printable, changed)
+        printable = text.isprintable() if changed else printable
     text = text.strip()
     if settings.retweets != "keep" and ("@" in text or text[:2] == "RT"):
         words = own_words(text, settings.retweets == "strip")
@@ -97,38 +100,38 @@ def clean(text: str, settings: CleaningSettings = DEFAULTS) -> Cleaned:
         return Cleaned(text, tuple(changed), "truncated")
     if settings.replies == "drop" and REPLY.match(text):
         return Cleaned(text, tuple(changed), "reply")
-    before = text
-    text, dropped = _without_entities(text, settings, changed)
-    if not dropped and text != before and is_truncated(text):
-        dropped = "truncated"
-    if dropped:
-        return Cleaned(text, tuple(changed), dropped)
-    if "  " in text or not plain:
+    if "@" in text or "/" in text or not text.isascii() or settings.hashtags != "keep":
+        text, dropped = _without_entities(text, settings, changed)
+        if not dropped and text.endswith(REVEALED_ENDS) and is_truncated(text):
+            dropped = "truncated"
+        if dropped:
+            return Cleaned(text, tuple(changed), dropped)
+    if "  " in text or not printable:
         before = text
         text = single_spaces(text) if settings.newlines == "space" else spaces_in_lines(text)
         if text != before:
             changed.append("white space")
     if settings.case == "lower" or settings.characters == "basic":
         text = _restricted(text, settings, changed)
-    if not text:
-        dropped = "empty"
-    elif not has_words(text, settings.min_words):
-        dropped = "too short"
-    return Cleaned(text, tuple(changed), dropped)
+    if has_words(text, settings.min_words) and text:
+        return Cleaned(text, tuple(changed), "")
+    return Cleaned(text, tuple(changed), "too short" if text else "empty")
 
 
-def _mended(text: str, changed: list[str]) -> str:
+def _mended(text: str, printable: bool, changed: list[str]) -> str:
     """The text as its author's screen showed it."""
     for _ in range(MOST_ROUNDS):
-        if not text.isascii() or not text.isprintable():
-            before = text
+        before = text
+        if not printable or "\ufffd" in text:
             text = visible(text)
+        if not text.isascii():
+            text = composed(text)
             if "＠" in text:
                 text = FULLWIDTH_AT.sub("@", text)
-            if "\xa0…" in text:  # how the web page shows that it shortened a link, not the tweet
-                text = text.replace("\xa0…", "")
-            if text != before:
-                _note(changed, "characters")
+            if "\xa0" in text:
+                text = LINK_DOTS.sub("", text)
+        if text != before:
+            _note(changed, "characters")
         encoded = text
         if "\\" in text or "_x" in text or text[:1] == '"':
             text = decode_escapes(text)
@@ -141,6 +144,7 @@ def _mended(text: str, changed: list[str]) -> str:
                 _note(changed, "entities")
         if text == encoded:
             break
+        printable = text.isprintable()
     return text
 
 
@@ -148,7 +152,7 @@ def _without_entities(text: str, settings: CleaningSettings, changed: list[str])
     """The text without what the settings remove, or the rule that drops it."""
     for _ in range(MOST_ROUNDS):
         before = text
-        if ("/" in text or "http…" in text) and settings.urls != "keep":
+        if ("/" in text or ("…" in text and "http…" in text)) and settings.urls != "keep":
             marked = _with_link_marks(text)
             if marked != text:
                 if settings.urls == "drop":
@@ -168,8 +172,8 @@ def _without_entities(text: str, settings: CleaningSettings, changed: list[str])
                 return text, dropped
         if GAP in text:
             text = close_gaps(text).strip()
-        if text == before:
-            return text, ""
+        if text == before or not ("@" in text or "/" in text or settings.hashtags != "keep"):
+            break
     return text, ""
 
 

@@ -38,7 +38,6 @@ NEVER = re.compile(
 # What machines write: links, tags, lists, single words and numbers
 NOT_PROSE = re.compile(r"\s*(?:https?://\S*|<.*|\[.*\]|\{.*\}|[\x21-\x7e]*)\s*", re.S)
 LETTERS = re.compile(r"[^\W\d_]{2}")
-IDENTIFIER = re.compile(r"[\w .:/()%#-]{1,60}")
 NEVER_RANK = 99
 RIVAL = 0.4  # a column with this share of the best one's prose could be the text as well
 

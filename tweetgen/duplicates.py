@@ -165,7 +165,8 @@ class Comparison:
         lost = np.minimum(self.lost[first], self.lost[second])
         at_most = common_bits.sum(axis=1, dtype=np.int32) + lost  # 5-grams in common
         needed = (self.size[first] + self.size[second]) * (self.threshold / (1 + self.threshold))
-        return at_most >= needed - 1e-6
+        possible: Bools = at_most >= needed - 1e-6
+        return possible
 
 
 def similarity(one: str, other: str) -> float:

@@ -6,7 +6,7 @@ linear time.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tweetgen.domains import TOP_LEVEL_DOMAINS
 
@@ -51,7 +51,9 @@ HOST = re.compile(rf"(?<!{_HOST}){_HOST}++(?:\.{_HOST}++)++")  # "www.a_b.exampl
 HOST_HERE = re.compile(rf"{_HOST}++(?:\.{_HOST}++)++")
 PROTOCOL_BEFORE = re.compile(r"(?<![A-Za-z0-9@＠$#＃])https?://\Z", re.IGNORECASE)
 NOT_BEFORE_URL = re.compile("[A-Za-z0-9@＠$#＃_./-]")
-ASCII_NAME = re.compile(rf"(?:[A-Za-z0-9{LATIN}-]++\.)++")  # "twitter." in "日本twitter.jp"
+ASCII_NAME = re.compile(
+    rf"(?<![A-Za-z0-9{LATIN}-])(?:[A-Za-z0-9{LATIN}-]++\.)++"
+)  # "twitter." in "日本twitter.jp"
 ASCII_DOMAIN = re.compile(r"xn--[-0-9a-z]+|[a-z]++(?![0-9a-z@+-])", re.IGNORECASE)
 NOT_AFTER_DOMAIN = re.compile("[0-9A-Za-z@+-]")
 PORT = re.compile(r":[0-9]+")
@@ -226,22 +228,29 @@ def _hashtags(text: str) -> Iterator[re.Match[str]]:
 
 def find_emoji(text: str) -> list[Span]:
     """Where the emoji are; a family, a flag, a keycap or a skin tone is one with its base."""
-    spans: list[Span] = []
-    for match in EMOJI.finditer(text):
-        from emoji import EMOJI_DATA  # 0.1 s, so only for a text that may hold an emoji
+    candidates = [match.span() for match in EMOJI.finditer(text)]
+    if not candidates:
+        return []
+    from emoji import EMOJI_DATA  # 0.1 s, so only for a text that may hold an emoji
 
-        position, end = match.span()
+    spans: list[Span] = []
+    for start, end in candidates:
         if text.startswith("\ufe0e", end):  # "☺︎": the last one asked to be drawn as text
             end -= 1
-        while position < end:
-            for stop in range(min(end, position + LONGEST_EMOJI), position, -1):
-                if text[position:stop] in EMOJI_DATA:
-                    spans.append((position, stop))
-                    break
-            else:
-                stop = position + 1
-            position = stop
+        while start < end:
+            stop = _longest_emoji(text, start, end, EMOJI_DATA)
+            if stop > start:
+                spans.append((start, stop))
+            start = max(stop, start + 1)
     return spans
+
+
+def _longest_emoji(text: str, start: int, end: int, known: Mapping[str, object]) -> int:
+    """Where the longest known emoji that begins at `start` ends, or `start`."""
+    for stop in range(min(end, start + LONGEST_EMOJI), start, -1):
+        if text[start:stop] in known:
+            return stop
+    return start
 
 
 def extract_urls(text: str) -> list[str]:

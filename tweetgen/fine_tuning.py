@@ -12,7 +12,7 @@ from tweetgen.device import choose_device, choose_precision
 from tweetgen.distributed import Ranks
 from tweetgen.evaluation import evaluate
 from tweetgen.outputs import Outputs
-from tweetgen.sampling import generate
+from tweetgen.sampling import first_drafts, generate
 from tweetgen.settings import SamplingSettings, TrainingSettings
 from tweetgen.starting import starting_model
 from tweetgen.training import Training
@@ -101,10 +101,9 @@ class FineTuning:
         return (time.monotonic() - self._saved) / 60
 
     def sample(self) -> str:
-        """One tweet of the model as it is now."""
+        """The first draft of the model as it is now, good or not."""
         content = self._content(pretrained.weights_of(self.training.model), {})
-        tweets = self._draw(content, 1)
-        return tweets[0] if tweets else "(nothing that could be posted yet)"
+        return first_drafts(content, self._sampling, 1)[0].text
 
     def finish(self) -> None:
         """Write model, card and curve from the best weights, and drop the unfinished state."""

@@ -17,10 +17,12 @@ GAPS = re.compile(rf"(\x00\x01?(?:[ ,&+/|•·]*+{_BETWEEN}\x00\x01?)*+)")
 
 # Words that make no sense without the name after them: "great talk by", "so true! cc:", "me and"
 _PREPOSITIONS = """
-via by with w/ from to at of for on in and or & + plus per featuring feat ft cc h/t ht c/o
+via by with w/ from to at of for on in and or & + plus per featuring feat ft cc h/t ht c/o re
 de con por para y en sobre avec par pour et von mit und
 """
 PREPOSITIONS = frozenset(_PREPOSITIONS.split())
+PLACES = frozenset(("at", "of", "on", "in", "to"))  # "a talk at NAME, Ann Lee will ..."
+CONJUNCTIONS = frozenset(("and", "or", "&", "+"))
 BEFORE_PREPOSITION = frozenset(("according", "due", "because", "along", "together", "instead"))
 BEFORE_LINK = frozenset(("via", "by", "from", "at", "and", "or", "&", "@", "w/"))  # "register at"
 _ARTICLES = "the a an my our your his her their el la los las un una le les des"
@@ -28,10 +30,10 @@ ARTICLES = frozenset(_ARTICLES.split())
 # What shows that no noun follows the name: "thanks to the NAME for ...", "... at the NAME!"
 NO_NOUN = re.compile(
     r"\Z|[\s.,;:!?…)\]\"”#]|(?:and|or|for|at|in|on|to|of|with|by|from|as|who|that|is|are|was|were"
-    r"|will|has|have|[a-z]+ed)\b|[&+]|w/",
+    r"|will|can|could|would|should|must|has|have|had|did|does|[a-z]{1,20}ed)\b|[&+]|w/",
     re.IGNORECASE,
 )
-VERB = re.compile(r"(?:is|was|are|were|has|have|will|said|says)\b")
+VERB = re.compile(r"(?:is|was|are|were|has|have|will|can|said|says)\b")
 CAPITAL = re.compile(r"(?!I\b)[A-Z]")  # a name goes on: "with NAME Schulz"
 NEXT_IN_LIST = (
     re.compile(  # "NAME, Bob and ...", "NAME and I", "NAME & my dog"; not "NAME and went"
@@ -39,18 +41,21 @@ NEXT_IN_LIST = (
         r"(?=[A-Z]|(?:my|your|his|her|our|their|the|all|others?|more|many|I)\b)"
     )
 )
+LIST_STARTS = frozenset(",a&yeu")
 POSSESSIVE = re.compile(r"['’]s(?!\w)")  # "NAME's dog"
 
 # What pointed at something that is gone: "Read more:", "Photos ->", "Title |", "Hi,"
 POINTER = re.compile(
     r"(?:(?<=[\w\"”’')\]…!?.])[:,;]|(?<!\S)(?:[-–—|~»•·&+,;:(/\"“]|-{2,3}>?|->|=>|>{1,3})|→)\Z"
 )
+POINTER_ENDS = frozenset(':,;-–—|~»•·&+(/"“>→')
 POINTER_LENGTH = 4
 MOST_POINTERS = 3
 SEPARATOR_AT_START = re.compile(r"(?:[-–—|~→»•·,;:.!?…]+|[)\]])(?=\s|\Z)\s*")  # "- Title"
 EMOTICON = re.compile(r"[:;=]['’^-]?[)(\]\[dDpPoO3*/\\|]")  # ":)" is no punctuation
 SPACED_COMMA = re.compile(r"[,.](?=\s|\Z)")  # "hi NAME , so": the space stood before the name
 
+SENTENCE_ENDS = frozenset(".!?")
 CLOSING = frozenset(",.;:!?…)]}”’»%、。！？」』")
 OPENING = frozenset("([{“‘«¿¡「『")
 PAIRS = frozenset(("()", "[]", "{}", "“”", "‘’", "«»", '""', "''", "「」"))
@@ -62,7 +67,8 @@ SPACELESS = re.compile(
 def close_gaps(text: str) -> str:
     """The text without marks, as its author might have written it without what they stand for."""
     if text.find(GAP) == len(text) - 1:  # one link, at the end: half of all
-        return _join(text[:-1], "", name_gone=False)[0]
+        left = text[:-1].rstrip(" ")
+        return left if left[-1:] in SENTENCE_ENDS else _join(left, "", name_gone=False)[0]
     pieces = GAPS.split(text)  # text, gap, text, ..., gap, text
     kept = [pieces[0]]
     for gap, after in zip(pieces[1::2], pieces[2::2], strict=True):
@@ -75,13 +81,16 @@ def _join(before: str, after: str, name_gone: bool) -> tuple[str, str]:
     """Both sides of a gap, mended, with the space that belongs between them after the first."""
     left, right = before.rstrip(" "), after.lstrip(" ")
     attached = left == before and right == after
+    possessive = POSSESSIVE.match(right) if right[:1] in ("'", "’") else None
+    if possessive:
+        right = right[possessive.end() :].lstrip(" ")
     if name_gone:
-        left, right = _without_dangling_words(left, right)
+        left, right = _without_dangling_words(left, right, possessive is not None)
     if left and right and left[-1] + right.lstrip(".,;:!?")[:1] in PAIRS:
         left, right = left[:-1].rstrip(" "), right.lstrip(".,;:!?")[1:]
         after = right
         right = right.lstrip(" ")
-    if not name_gone and (not right or right[0] in "\n#"):
+    if not name_gone and (not right or right[0] in "\n#") and not left[-5:].isalpha():
         left = _without_last_word(left, BEFORE_LINK)
     if not right or right[0] == "\n":
         text = left.rstrip()
@@ -108,13 +117,13 @@ def _with_closing(left: str, right: str) -> tuple[str, str]:
     return left, right
 
 
-def _without_dangling_words(left: str, right: str) -> tuple[str, str]:
-    """Both sides of a gap where an @name stood, without the words that only led to the name."""
-    if possessive := POSSESSIVE.match(right):
-        right = right[possessive.end() :].lstrip(" ")
-    if left[-1:] == "/" and left[-2:-1] not in ("", " ", "w"):  # "#veteran/NAME"
-        left = left[:-1]
-    elif left[-1:] == "," and VERB.match(right):  # "Ann Lee, NAME is"
+def _without_dangling_words(left: str, right: str, owned: bool) -> tuple[str, str]:
+    """Both sides of a gap where an @name stood, without the words that only led to the name.
+
+    `owned`: "NAME's" stood there, so a noun follows.
+    """
+    slash = left[-1:] == "/" and left[-2:-1] not in ("", " ", "w")  # "#veteran/NAME"
+    if slash or (left[-1:] == "," and VERB.match(right)):  # "Ann Lee, NAME is"
         left = left[:-1]
     word = _last_word(left)
     if word.lower() in ARTICLES:
@@ -123,12 +132,13 @@ def _without_dangling_words(left: str, right: str) -> tuple[str, str]:
             word = _last_word(left)
         elif word in ("a", "an"):
             left = left.removesuffix(word) + ("an" if right[0] in "aeioAEIO" else "a")
-    noun_follows = bool(possessive or (CAPITAL.match(right) and not NO_NOUN.match(right)))
-    listed = NEXT_IN_LIST.match(right)
-    if listed and (listed[0] != ", " or word.lower() in PREPOSITIONS):
-        right = right[listed.end() :]
-        noun_follows = True
-    if word and not noun_follows and word.rstrip(":.").lower() in PREPOSITIONS:
+    key = word.rstrip(":.").lower()
+    leads = key in PREPOSITIONS
+    listed = NEXT_IN_LIST.match(right) if right[:1] in LIST_STARTS else None
+    if listed and (listed[0] != ", " or (leads and key not in PLACES)):
+        return left, right[listed.end() :]
+    noun_follows = owned or (CAPITAL.match(right) and not NO_NOUN.match(right))
+    if leads and not noun_follows and not (key in CONJUNCTIONS and VERB.match(right)):
         left = left[: -len(word)].rstrip(" ")
         left = _without_last_word(left, BEFORE_PREPOSITION)
     return left, right
@@ -148,7 +158,7 @@ def _last_word(text: str) -> str:
 
 def without_pointer(left: str) -> str:
     """The end of a text without what pointed at something that is gone: "Read: ->" -> "Read"."""
-    if left[-1:].isalnum():  # most
+    if left[-1:] not in POINTER_ENDS:  # most
         return left
     for _ in range(MOST_POINTERS):
         pointer = POINTER.search(left, max(len(left) - POINTER_LENGTH, 0))

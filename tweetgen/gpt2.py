@@ -137,12 +137,12 @@ class GPT2Decoder:
         scale = self._head_width**-0.5
 
         def attend(layer: int, qkv: Tensor) -> Tensor:
-            q, k_and_v = qkv.view(num_rows, 3, self._num_heads, -1).split([1, 2], 1)
+            split = qkv.view(num_rows, 3, self._num_heads, self._head_width)
             cache = self._cache[layer]
-            cache[:, rows, :, positions] = k_and_v
-            k, v = cache[:, :num_rows, :, :in_view]  # (B, H, T, D / H)
-            scores = (k * q.transpose(1, 2)).sum(-1).mul_(scale).add_(bias)
-            return (v * scores.softmax(-1)[..., None]).sum(2).flatten(1)
+            cache[:, rows, :, positions] = split[:, 1:]
+            keys, values = cache[0, :num_rows, :, :in_view], cache[1, :num_rows, :, :in_view]
+            scores = (keys * split[:, 0, :, None]).sum(-1).mul_(scale).add_(bias)  # (B, H, T)
+            return (values * scores.softmax(-1)[..., None]).sum(2).flatten(1)
 
         x = self._run(tokens, positions, attend)
         self._lengths[:num_rows] += 1

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from tweetgen.columns import DATE_NAMES, OTHER_NAMES, TEXT_NAMES, normalised
 from tweetgen.dates import parse_date
-from tweetgen.decoding import FILLING
+from tweetgen.encoding import FILLING
 from tweetgen.tables import NUMBER, Table, find_runs, is_blank, join_runs, parse_fields
 
 SEPARATORS = (",", "\t", ";", "|")
 KNOWN_NAMES = frozenset((*TEXT_NAMES, *DATE_NAMES, *OTHER_NAMES))
-HEADER_CELL = re.compile(r"[^\W\d][\w .:/()%-]{0,59}|")
+HEADER_CELL = re.compile(r"[@#*]?[^\W\d][\w .:/()%'’&?+$-]{0,59}|#|")
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?')  # Excel's own first line
 DIGIT_RUN = re.compile("[0-9]+")
 LETTER_RUN = re.compile(r"[^\W\d_]+")
@@ -202,7 +202,7 @@ def _with_quoting(layout: Layout, lines: list[str], first: int, complete: bool) 
     if table.separator == "\t":
         filled = [row.record for row in layout.rows]
         physical = [line.rstrip("\r") for line in lines[first:] if line.strip("\r ")]
-        raw = all(line.count("\t") == width - 1 for line in physical)
+        raw = width > 1 and all(line.count("\t") == width - 1 for line in physical)
         ill = any(not row.strict for row in layout.rows) or len(filled) != len(physical)
         return replace(table, quoted=not (raw and ill))
     tables = [table]

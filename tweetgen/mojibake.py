@@ -20,10 +20,10 @@ UNDEFINED = frozenset((0x81, 0x8D, 0x8F, 0x90, 0x9D))  # no character in cp1252
 LEADS = (range(0xC2, 0xE0), range(0xE0, 0xF0), range(0xF0, 0xF5))  # of 2, 3 and 4 bytes in UTF-8
 TAIL = range(0x80, 0xC0)
 
-# What a repair may bring to light: letters of living scripts, punctuation, symbols, emoji. Healthy
-# "VOILÀ…" or "l’été" would give phonetic signs or Armenian.
+# What a repair may bring to light: letters of living scripts, punctuation (also of cp1252),
+# symbols, emoji. Healthy "VOILÀ…" would give a phonetic sign, "åäö" a control character.
 PLAUSIBLE = re.compile(
-    "[\x80-\u017f\u0370-\u052f\u0590-\u06ff\u0900-\u0eff\u1e00-\u1fff\u2010-\u2bff\u3000-\u9fff"
+    "[\x80\x85\x91-\x97\x99\xa0-\u017f\u0370-\u052f\u0590-\u06ff\u0900-\u0eff\u1e00-\u1fff\u2010-\u2bff\u3000-\u9fff"
     "\uac00-\ud7af\ufe0f\uff00-\uffef\ufffd\U0001f000-\U0001faff]"
 )
 
@@ -33,7 +33,7 @@ class Family(NamedTuple):
 
     broken: re.Pattern[str]
     mend: Callable[[re.Match[str]], str]
-    ambiguous: frozenset[str] = frozenset()  # passages that healthy texts have as well
+    sign: re.Pattern[str] = re.compile("(?s:.*)")  # which broken passages no healthy text has
 
 
 def _cp1252(byte: int) -> str:
@@ -55,7 +55,7 @@ def _utf8_family(
     byte_of: Mapping[str, int],
     leads: tuple[range, ...],
     special: Mapping[str, str],
-    ambiguous: Iterable[str] = (),
+    sign: str = "(?s:.*)",
 ) -> Family:
     """A family where UTF-8 bytes show as characters.
 
@@ -84,7 +84,7 @@ def _utf8_family(
             lost = byte_of[match[0][0]] == 0xF0 or ("_" in byte_of and byte_of[match[0][0]] == 0xE2)
             return "" if lost else match[0]
 
-    return Family(re.compile("|".join(sequences)), mend, frozenset(ambiguous))
+    return Family(re.compile("|".join(sequences)), mend, re.compile(sign))
 
 
 _CP1252 = {byte: _cp1252(byte) for byte in HIGH_BYTES}
@@ -108,7 +108,7 @@ FAMILIES = {
         _bytes_of(_CP1252),
         LEADS,
         {"â€": "”", "â\x80": "”", "â?¤": "❤", "Ã ": "à ", "Â ": " "},
-        ambiguous=["Ã ", "Â "],
+        sign="(?![ÃÂ] ).*",
     ),
     "UTF-8 read as Mac-Roman": _utf8_family(  # "√©", "‚Äô"; other leads than ¬√ƒ≈ begin "’é"
         {bytes([byte]).decode("mac-roman"): byte for byte in HIGH_BYTES},
@@ -117,16 +117,16 @@ FAMILIES = {
     ),
     "UTF-8 saved as Mac-Roman": _utf8_family(  # "Ì©", "‰Ûª", "‰Û_" (¦ was lost), "_Ù÷â" (ð)
         _bytes_of(_SAVED) | {"_": 0xF0},
-        LEADS,
+        (range(0xC2, 0xC4), *LEADS[1:]),  # others begin "„Ü"
         {"‰Û_": "…", "\x89Û_": "…", "‰Û\ufffd": "”", "‰\ufffd_": "❤", "\x89\x9d_": "❤"}
         | {"•ü\ufffd": "", "Ì_": "", "å_": ""},
-        ambiguous=["å_", "Ì_"],
+        sign="(?![åÌ]_).*",
     ),
     "UTF-8 saved as Mac-Roman three times": _utf8_family(  # "’©", " —“", " —t"
         _bytes_of(_SAVED_THRICE),
         (range(0xC2, 0xC4),),
         _THRICE | {"’_": "", "Î_": ""},
-        ambiguous=[*(set(_THRICE) - {" —_", "—_", " —\x9d", "—\x9d"}), "’_", "Î_"],
+        sign=" ?—[_\x9d]|Î¾|’©",  # French has "’é", English " —"
     ),
     "cp1252 read as Latin-1": Family(  # "can\x92t"
         re.compile("[\x80-\x9f]"), lambda match: _CP1252[ord(match[0])]
@@ -137,19 +137,20 @@ FAMILIES = {
 def detect(sample: Iterable[str]) -> str:
     """The name of the family a file belongs to, by a sample of its tweets; "" if it is healthy."""
     rows = list(islice((text for text in sample if not text.isascii()), SAMPLE_ROWS))
-    signs = {name: sum(_shows(text, family) for text in rows) for name, family in FAMILIES.items()}
-    likeliest = max(signs, key=lambda name: signs[name])
-    share = signs[likeliest] / len(rows) if rows else 0.0
+    counts = {
+        name: [_num_signs(text, family) for text in rows] for name, family in FAMILIES.items()
+    }
+    damaged = {name: sum(map(bool, of_rows)) for name, of_rows in counts.items()}
+    likeliest = max(counts, key=lambda name: (damaged[name], sum(counts[name])))
+    share = damaged[likeliest] / len(rows) if rows else 0.0
     return likeliest if share >= SMALLEST_SHARE else ""
 
 
-def _shows(text: str, family: Family) -> bool:
-    matches = (match for match in family.broken.finditer(text) if match[0] not in family.ambiguous)
-    return any(
-        mended != match[0] and (not mended or PLAUSIBLE.match(mended))
-        for match in matches
-        for mended in [family.mend(match)]
-    )
+def _num_signs(text: str, family: Family) -> int:
+    """How many passages of a text the family's damage explains."""
+    matches = (match for match in family.broken.finditer(text) if family.sign.fullmatch(match[0]))
+    repairs = ((match[0], family.mend(match)) for match in matches)
+    return sum(new != old and (not new or bool(PLAUSIBLE.match(new))) for old, new in repairs)
 
 
 def repair(text: str, family: str) -> str:
@@ -159,7 +160,7 @@ def repair(text: str, family: str) -> str:
     """
     if not family or text.isascii():
         return text
-    broken, mend, _ambiguous = FAMILIES[family]
+    broken, mend, _sign = FAMILIES[family]
     for _ in range(MOST_ROUNDS):
         before = text
         text = broken.sub(mend, text)

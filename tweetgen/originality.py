@@ -18,9 +18,10 @@ from tweetgen.cleaning import canonical_key
 
 RUN_LENGTH = 5  # words
 COPIED_SHARE = 0.5
-# Where words are not parted by spaces, each letter is one.
+# Where words are not parted by spaces, two letters count as one.
 _SPACELESS = SPACELESS_LETTER.pattern[1:-1]
-WORD = re.compile(rf"[{_SPACELESS}]|[^\W{_SPACELESS}]+")
+WORD = re.compile(rf"[{_SPACELESS}]{{1,2}}|[^\W{_SPACELESS}]+")
+FIRST_SPACELESS = re.compile(rf"(?<![{_SPACELESS}])[{_SPACELESS}]")
 
 # One number of five words' hashes, their order included: powers of 0x9E3779B97F4A7C15, the odd
 # number next to 2^64 / golden ratio (Knuth's multiplicative hashing), as signed 64-bit numbers.
@@ -34,7 +35,7 @@ MULTIPLIERS = (
 
 
 def split_words(text: str) -> list[str]:
-    """The words by which copies are told, in small letters: "Don't go!" -> don t go"""
+    """The words by which copies are told: "Don't go, 東京都!" -> don t go 東京 都"""
     return WORD.findall(text.casefold())
 
 
@@ -62,20 +63,23 @@ def build(texts: Iterable[str]) -> dict[str, Tensor]:
         tweets: in which tweet each run is, int32 (N,).
     """
     hash_word = functools.cache(stable_hash)
-    keys, words, lengths = [], [], []
-    for text in texts:
-        own = split_words(text)
+    keys, words, ends, owners = [], [], [], []
+    for number, text in enumerate(texts):
         keys.append(stable_hash(canonical_key(text)))
-        words += [hash_word(word) for word in own]
-        lengths.append(len(own))
-    tweets = torch.arange(len(lengths), dtype=torch.int32).repeat_interleave(torch.tensor(lengths))
+        # Pairs of letters from the first and from the second on, for a copy can begin anywhere.
+        for reading in dict.fromkeys((text, FIRST_SPACELESS.sub(" ", text))):
+            words += [hash_word(word) for word in split_words(reading)]
+            ends.append(len(words))
+            owners.append(number)
     runs = join_runs(torch.tensor(words, dtype=torch.int64))
-    first, last = tweets[: len(runs)], tweets[RUN_LENGTH - 1 :]
-    runs, tweets = runs[first == last], first[first == last]
+    starts = torch.arange(len(runs))
+    places = torch.searchsorted(torch.tensor(ends, dtype=torch.int64), starts, right=True)
+    is_whole = starts + RUN_LENGTH <= torch.tensor([*ends, 0])[places]
+    runs, tweets = runs[is_whole], torch.tensor([*owners, 0], dtype=torch.int32)[places[is_whole]]
     runs, order = runs.sort(stable=True)
     tweets = tweets[order]
-    is_repeated = (runs[1:] == runs[:-1]) & (tweets[1:] == tweets[:-1])
-    is_new = torch.cat([torch.ones(min(1, len(runs)), dtype=torch.bool), ~is_repeated])
+    is_again = (runs[1:] == runs[:-1]) & (tweets[1:] == tweets[:-1])
+    is_new = torch.cat([torch.ones(min(1, len(runs)), dtype=torch.bool), ~is_again])
     return {
         "keys": torch.tensor(keys, dtype=torch.int64).unique(),
         "runs": runs[is_new],
@@ -98,7 +102,7 @@ class CopyGuard:
         So a text that adds no word to its prompt is no copy, and the runs that count are those of
         the added words.
         """
-        words = split_words(text)[len(split_words(prompt)) :]
+        words = split_words(text.removeprefix(prompt))
         if not words:
             return ""
         if self._has_key(stable_hash(canonical_key(text))):

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
@@ -13,6 +14,7 @@ from tweetgen.errors import TweetgenError
 
 # A task is called with its share (0, 1, ...), the number of shares, and arguments common to all.
 Task = Callable[..., Iterator[Any]]
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Worker(NamedTuple):
@@ -59,13 +61,23 @@ def _start(workers: list[Worker], task: Task, num_shares: int, arguments: Any) -
         process = multiprocessing.Process(
             target=_work, args=(writer, readers, task, share, num_shares, arguments), daemon=True
         )
-        # Ctrl-C reaches every process of a terminal. Ignoring it is inherited, so that a worker
-        # never shows a traceback of its own: it is the parent who ends them.
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        process.start()
-        workers.append(Worker(process, reader))
-        signal.signal(signal.SIGINT, previous)
+        with _signals_held():
+            process.start()
+            workers.append(Worker(process, reader))
         writer.close()  # so that the pipe ends when the process does
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the block has ended; a process forked in it never sees them."""
+    if sys.platform == "win32":
+        yield
+        return
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 def _receive(workers: list[Worker]) -> Iterator[Any]:
@@ -103,7 +115,8 @@ def _work(
     arguments: Any,
 ) -> None:
     """What runs in a process: do the share and send its reports."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork inherits the parent's handler
+    for number in STOP_SIGNALS:  # they reach the whole group; it is the parent who ends us
+        signal.signal(number, signal.SIG_IGN)
     for reader in readers:  # inherited: while they are open here, sending to a dead parent works
         reader.close()
     try:

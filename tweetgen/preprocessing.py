@@ -24,7 +24,7 @@ from tweetgen.reading import Source, describe, read_batches
 from tweetgen.selection import Split, drop_near_copies, sign_share
 from tweetgen.settings import SelectionSettings
 from tweetgen.token_file import Ints, assemble, encode_share, read_lengths
-from tweetgen.tokens import END, encoder, train_vocabulary
+from tweetgen.tokens import END_ID, encoder, train_vocabulary
 
 # A second process takes 0.1 s or more to start where processes are spawned, as on macOS; one
 # process reads and cleans 2 MB in about as much.
@@ -101,10 +101,10 @@ def new_vocabulary(
 ) -> PretrainedTokenizer:
     """A tokenizer made from the wanted texts, for a model with the context of the old one's."""
     tokenizer_json = train_vocabulary(read_texts(corpus, wanted), size)
-    tokenizer = encoder(tokenizer_json)
-    if tokenizer.get_vocab_size() < size:
-        console.say(f"so few tweets give {tokenizer.get_vocab_size():,} vocabulary entries")
-    return old._replace(tokenizer_json=tokenizer_json, eos_token_id=tokenizer.token_to_id(END))
+    num_entries = encoder(tokenizer_json).get_vocab_size()
+    if num_entries < size:
+        console.say(f"so few tweets give {num_entries:,} vocabulary entries")
+    return old._replace(tokenizer_json=tokenizer_json, eos_token_id=END_ID)
 
 
 def encode_texts(

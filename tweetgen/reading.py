@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tweetgen.archives import check_path, members_of, shown
 from tweetgen.dates import limit, parse_date
-from tweetgen.decoding import FILLING
+from tweetgen.encoding import FILLING
 from tweetgen.errors import TweetgenError
 from tweetgen.settings import ReadingSettings
 from tweetgen.sniffing import PYTHON_REPR, look

@@ -34,7 +34,7 @@ def own_words(text: str, keep_words: bool) -> str:
     if text[0] in BEFORE_RETWEET and RETWEET.match(text):
         quoted = QUOTED_TWEET.match(text)
         return text[quoted.end() :].lstrip() if quoted else ""
-    if "RT" in text or "MT" in text:
+    if text.rfind("@") > 2 and ("RT" in text or "MT" in text):
         inner = INNER_RETWEET.search(text)
         if inner:
             return without_pointer(text[: inner.start()].rstrip())

@@ -128,9 +128,12 @@ def generate(
     tally = tally or Tally()
     guard = model.guard if settings.copies == "reject" else CopyGuard({})
     judge = Judge(guard, settings.max_length, forbid, require)
+    texts = [prompt.rstrip() for prompt in prompts]
+    if forbid and any(map(forbid.search, texts)):
+        raise TweetgenError("prompt has forbidden words. Change it or the --forbid file.")
     lines = [
         _Line(number, text, prompt_tokens(model, text, settings.max_length), num_tweets, settings)
-        for number, text in enumerate((prompt.rstrip() for prompt in prompts), first_prompt)
+        for number, text in enumerate(texts, first_prompt)
     ]
     tally.wanted += num_tweets * len(lines)
     return _draw(model, settings, judge, lines, tally)

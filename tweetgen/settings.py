@@ -125,7 +125,7 @@ class SamplingSettings:
 
     max_length: int = setting(280, "longest tweet by X's own count; 0 = no limit", minimum=0)
     temperature: float = setting(0.9, "higher is wilder; 0 always takes the likeliest", minimum=0)
-    top_p: float = setting(0.95, "keep the likeliest tokens with this share", above=0, maximum=1)
+    top_p: float = setting(0.9, "keep the likeliest tokens with this share", above=0, maximum=1)
     top_k: int = setting(0, "keep this many of the likeliest tokens; 0 = all", minimum=0)
     min_p: float = setting(
         0.0, "keep tokens with this share of the likeliest one's probability", minimum=0, maximum=1

@@ -11,7 +11,7 @@ from typing import Any
 from tweetgen import mojibake
 from tweetgen.archives import open_stream
 from tweetgen.columns import Sample, find_date, find_text
-from tweetgen.decoding import (
+from tweetgen.encoding import (
     Encoding,
     blocks,
     chunks,
@@ -48,9 +48,11 @@ def look(path: str, name: str, members: tuple[str, ...], settings: ReadingSettin
     if settings.encoding == "auto" and not marked_encoding(start):
         refuse_binary(start, name)
     encoding = _encoding(start, settings, name)
-    source = Source(path=path, name=name, members=members, format="txt", encoding=encoding)
-    text = _lenient(encoding, _first_chunk(start, encoding, name))
-    source = replace(source, format=_format(text, settings, name))
+    first = _first_chunk(start, encoding, name)
+    encoding = replace(encoding, carriage_returns=_ends_with_returns(first))
+    text = _lenient(encoding, first)
+    format = _format(text, settings, name)
+    source = Source(path=path, name=name, members=members, format=format, encoding=encoding)
     if source.format in ("archive", "json", "jsonl"):
         return _json_source(source, settings, text)
     if settings.encoding == "auto":
@@ -64,15 +66,20 @@ def _start(path: str, member: str) -> bytes:
 
 
 def _encoding(start: bytes, settings: ReadingSettings, name: str) -> Encoding:
-    """The encoding by the first bytes alone, lines of old Macs included."""
+    """The encoding as given, or by the first bytes alone."""
     if settings.encoding != "auto":
-        found = Encoding(given_encoding(settings.encoding, start, name))
-    elif marked := marked_encoding(start):
-        found = Encoding(marked, errors="strict" if marked == "utf-8" else "replace")
-    else:
-        found = guess_encoding(iter([start]), name)
-    has_returns = b"\r" in start and b"\n" not in start
-    return replace(found, carriage_returns=has_returns)
+        return Encoding(given_encoding(settings.encoding, start, name))
+    if marked := marked_encoding(start):
+        return Encoding(marked, errors="strict" if marked == "utf-8" else "replace")
+    return guess_encoding(iter([start]), name)
+
+
+def _ends_with_returns(start: bytes) -> bool:
+    """Whether lines end with CR alone, as on old Macs; LF may still be inside quotes."""
+    num_returns, num_feeds = start.count(b"\r"), start.count(b"\n")
+    if b"\r\n" in start or num_returns == 0 or num_returns < num_feeds:
+        return False
+    return num_feeds == 0 or start.index(b"\r") < start.index(b"\n")
 
 
 def _whole_encoding(source: Source) -> Encoding:
@@ -131,11 +138,12 @@ def _format(text: str, settings: ReadingSettings, name: str) -> str:
 def _json_source(source: Source, settings: ReadingSettings, text: str) -> Source:
     """The source with its key, its date and what its first tweets show."""
     found = (tweet for _, _, value in json_values(source) for tweet in tweets_in(value))
-    tweets = list(islice(found, SAMPLE_TWEETS))
+    tweets = list(islice(found, BATCH_TWEETS))
     if not tweets:
         raise TweetgenError(f"{source.name} holds no tweets. Give a file with tweets.")
     names = list(dict.fromkeys(key for tweet in tweets if isinstance(tweet, dict) for key in tweet))
-    values = [[_shown_value(tweet, name) for tweet in tweets] for name in names]
+    few = tweets[:SAMPLE_TWEETS]
+    values = [[_shown_value(tweet, name) for tweet in few] for name in names]
     sample = Sample(names, values, source.name)
     key = names[find_text(sample, settings.text_column)] if names else ""
     source = replace(

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from tweetgen.archives import open_stream, shown
-from tweetgen.decoding import Encoding, blocks, chunks, decoded, last_line_end
+from tweetgen.encoding import Encoding, blocks, chunks, decoded, last_line_end
 from tweetgen.tables import Table, end_of_rows
 from tweetgen.tweet_json import JsonStream, parse_lines
 

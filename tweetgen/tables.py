@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tweetgen.decoding import FILLING, MAX_RECORD
+from tweetgen.encoding import FILLING, MAX_RECORD
 from tweetgen.errors import TweetgenError
 
 NUMBER = re.compile(r"\s*\"?-?\d[\d.]*(?:[eE][+-]?\d+)?\"?\s*")
@@ -82,9 +82,9 @@ def is_row(record: str, table: Table) -> bool:
 def find_runs(lines: list[str], table: Table) -> tuple[list[tuple[int, int]], int]:
     """The first line and the line after the last of each row of several lines.
 
-    Also the index of a line whose quote is not closed below; the number of lines if there is none.
-    Only a line with an odd number of quotes can open a text that goes on below, and only the next
-    such line can close it.
+    Also the index of a line whose quote closes further on, or never; the number of lines if there
+    is none. Only a line with an odd number of quotes can open a text that goes on below, and only
+    the next such line can close it.
     """
     if not (table.quoted and table.multiline):
         return [], len(lines)
@@ -97,15 +97,15 @@ def find_runs(lines: list[str], table: Table) -> tuple[list[tuple[int, int]], in
         following += 1
         if is_row(lines[first], table):
             continue
-        if following == len(odd):
-            below = lines[first + 1 :]
-            if table.separator == "\t" and below and all(starts_row(line, table) for line in below):
-                continue
-            return runs, first
-        run = lines[first : odd[following] + 1]
+        end = odd[following] + 1 if following < len(odd) else len(lines)
+        below = lines[first + 1 : end]
         # 4290,0,Kaggle," a quote of its own / 4291,1,Kaggle,and another": two rows, not one
-        if not all(starts_row(line, table) for line in run[1:]) and is_row("\n".join(run), table):
-            runs.append((first, odd[following] + 1))
+        if below and all(starts_row(line, table) for line in below):
+            continue
+        if following == len(odd):
+            return runs, first
+        if is_row("\n".join(lines[first:end]), table):
+            runs.append((first, end))
             following += 1
     return runs, len(lines)
 
@@ -134,7 +134,7 @@ def starts_row(line: str, table: Table) -> bool:
     """Whether a line is so much like a row that it is none of the lines of a quoted text."""
     num_fields = line.count(table.separator) + 1
     if table.separator == "\t":
-        return num_fields == table.num_columns
+        return num_fields == table.num_columns > 1
     if not table.row_start or num_fields < table.num_columns:
         return False
     return re.match(table.row_start, line) is not None
@@ -156,12 +156,7 @@ def parse_block(text: str, table: Table, first_line: int, name: str) -> Rows:
     if has_returns:
         text = LONE_RETURN.sub(RETURN_MARK, text)
     lines = text.rstrip(FILLING).removesuffix("\n").split("\n")
-    runs, open_line = find_runs(lines, table)
-    # In the middle of a file `end_of_rows` has cut before it, so this is the file's end.
-    if open_line < len(lines) and (
-        table.separator != "\t" or not starts_row(lines[open_line], table)
-    ):
-        raise _never_closes(first_line + open_line, name)
+    runs, _ = find_runs(lines, table)  # `end_of_rows` has cut before an open line; or it is the end
     records = join_runs(lines, runs)
     rows, num_joined = _parse_rows(records, table), 0
     if rows is None:
@@ -208,11 +203,10 @@ def parse_row(record: str, table: Table, line: int, name: str) -> tuple[list[str
     if len(row) == num_columns:
         return row, False
     if "\n" not in record and (not row or len(row) > num_columns):
-        if table.text_is_last:
-            leading, rest = _loose_fields(record, table, num_columns - 1)
-            if len(leading) == num_columns - 1 and rest <= len(record):
-                return [*leading, record[rest:]], len(row) > num_columns
-        elif len(raw := record.split(table.separator)) == num_columns:
+        leading, rest = _loose_fields(record, table, num_columns - 1)
+        if table.text_is_last and len(leading) == num_columns - 1 and rest <= len(record):
+            return [*leading, record[rest:]], len(row) > num_columns
+        if len(raw := record.split(table.separator)) == num_columns:
             return raw, False
     if table.text < len(row) < num_columns and table.numeric_start and NUMBER.fullmatch(row[0]):
         return row + [""] * (num_columns - len(row)), False  # a spreadsheet left out empty cells
@@ -225,7 +219,7 @@ def parse_row(record: str, table: Table, line: int, name: str) -> tuple[list[str
 
 def _loose_fields(record: str, table: Table, num_fields: int) -> tuple[list[str], int]:
     """The first fields where a quote closes only before a separator, and where the rest begins."""
-    pattern = _loose_field(table.separator)
+    pattern = _loose_field(table.separator, table.quoted)
     values: list[str] = []
     position = 0
     while len(values) < num_fields and position <= len(record):
@@ -237,10 +231,13 @@ def _loose_fields(record: str, table: Table, num_fields: int) -> tuple[list[str]
 
 
 @functools.lru_cache
-def _loose_field(separator: str) -> re.Pattern[str]:
+def _loose_field(separator: str, quoted: bool) -> re.Pattern[str]:
     """`"He said "hi" to me"` -> `He said "hi" to me`: a field up to a separator or the end."""
     end = rf"(?:{re.escape(separator)}|\Z)"
-    return re.compile(rf'"((?:[^"]++|"(?!{end}))*+)"(?={end})|([^{re.escape(separator)}]*+)')
+    opening = '"' if quoted else "(?!)"  # (?!) never matches
+    return re.compile(
+        rf'{opening}((?:[^"]++|"(?!{end}))*+)"(?={end})|([^{re.escape(separator)}]*+)'
+    )
 
 
 def _never_closes(line: int, name: str) -> TweetgenError:

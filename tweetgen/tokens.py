@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable
 from kitoken import Kitoken
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from tweetgen.errors import TweetgenError
-
 Encode = Callable[[list[str]], list[list[int]]]
 
 END = "<|endoftext|>"  # the special token of new vocabularies, as in GPT-2's
-SMALLEST_VOCABULARY = 257  # one entry for each byte, and END
+END_ID = 0
 
 # What two implementations of one tokenizer would most likely treat differently.
 PROBES = [
@@ -75,13 +73,10 @@ def _without_special_tokens(tokenizer_json: str) -> str:
 
 
 def train_vocabulary(batches: Iterable[list[str]], size: int) -> str:
-    """The tokenizer.json of a byte-level BPE with up to `size` entries; END is entry 0.
+    """The tokenizer.json of a byte-level BPE with up to `size` entries; END is entry END_ID.
 
-    Raises:
-        TweetgenError: `size` is too small.
+    `size` is at least 257: END and every byte.
     """
-    if size < SMALLEST_VOCABULARY:
-        raise TweetgenError(f"a vocabulary needs {SMALLEST_VOCABULARY} entries or more.")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # GPT-2's words
     tokenizer.decoder = decoders.ByteLevel()

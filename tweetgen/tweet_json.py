@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tweetgen.decoding import FILLING, MAX_RECORD
+from tweetgen.encoding import FILLING, MAX_RECORD
 from tweetgen.errors import TweetgenError
 
 DECODER = json.JSONDecoder(strict=False)  # raw control characters in strings are common, harmless
@@ -81,7 +81,6 @@ class JsonStream:
         self._position = 0
         self._line = 1  # at `_counted`
         self._counted = 0
-        self._ended = False
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         closers: list[str] = []  # what ends the array or wrapper we are in
@@ -122,7 +121,6 @@ class JsonStream:
         """Take in more text; False at the end."""
         text = next(self._texts, None)
         if text is None:
-            self._ended = True
             return False
         self._count_lines()
         self._buffer = self._buffer[self._position :] + text
@@ -160,7 +158,7 @@ class JsonStream:
 
 
 def tweets_in(value: Any) -> Iterator[Any]:
-    """The tweets of a JSON value: itself, its "tweet", or the list in its "data" or "statuses"."""
+    """The tweets of a JSON value: itself, or what its "tweet", "data" or "statuses" holds."""
     pending = [value]
     while pending:
         value = pending.pop()
@@ -168,11 +166,12 @@ def tweets_in(value: Any) -> Iterator[Any]:
             pending.extend(reversed(value))
             continue
         if isinstance(value, dict) and value.keys().isdisjoint(X_KEYS):
-            inner = value.get("tweet", value.get("data", value.get("statuses")))
-            if isinstance(inner, dict | list):
-                pending.append(inner)
+            if value.keys() <= NOTICES:
                 continue
-            if not value.keys().isdisjoint(NOTICES):
+            inner = value.get("tweet", value.get("data", value.get("statuses")))
+            first = inner[0] if isinstance(inner, list) and inner else inner
+            if first == [] or (isinstance(first, dict) and not first.keys().isdisjoint(X_KEYS)):
+                pending.append(inner)
                 continue
         yield value
 

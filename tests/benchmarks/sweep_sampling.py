@@ -2,10 +2,12 @@
 
     python -m tests.benchmarks.sweep_sampling models/a.pt data/a.pkl [models/b.pt data/b.pkl ...]
 
-Writes results/sampling_sweep.json beside this file. To what `generate.py --evaluate` measures on
-first drafts it adds, of the usable ones only:
+Writes results/sampling_sweep.json beside this file; TWEETGEN_DATA names the folder with
+corpus/base_tweets.jsonl.gz. To what `generate.py --evaluate` measures on first drafts it
+adds, of the usable ones only:
 
 nats        a token, under the model itself, EOS included
+invented    share of words that neither the training tweets nor 625,000 public tweets have
 classifier  accuracy of logistic regression on character n-grams, trained to tell drafts from
             training tweets, on other drafts and held-out tweets: .5 is indistinguishable
 divergence  mean Jensen-Shannon divergence (bits) of the histograms of seven simple features
@@ -15,22 +17,21 @@ tweets): as good as can be had.
 """
 
 import dataclasses
-import datetime
+import gzip
 import itertools
 import json
-import platform
-import subprocess
+import os
 import sys
 from pathlib import Path
 
 import torch
-import transformers
 
+from tests.benchmarks.harness import document, print_table, save
 from tests.benchmarks.two_samples import classifier_accuracy, divergence
 from tweetgen import evaluation, originality, sampling, storage
 from tweetgen.dataset import Tokens, join
 from tweetgen.distributed import Ranks
-from tweetgen.diversity import split_words
+from tweetgen.diversity import new_words, split_words
 from tweetgen.learner import Learner
 from tweetgen.length import weighted_length
 from tweetgen.pretrained import model_from_weights
@@ -39,18 +40,18 @@ from tweetgen.tokens import encoder
 from tweetgen.validation import validate
 
 TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1)
-TOP_PS = (0.8, 0.9, 0.95, 1.0)
-NUM_DRAFTS = 1000
+TOP_PS = (0.9, 0.95, 1.0)
+NUM_DRAFTS = 500
+NUM_LIKELIHOODS = 150  # drafts whose nats are computed
 LIMIT = 280
-SHOWN = ("temperature", "top_p", "usable", "distinct_2", "self_bleu", "new_words", "nats")
+SHOWN = ("temperature", "top_p", "usable", "distinct_2", "self_bleu", "invented", "nats")
 SHOWN += ("classifier", "divergence")
-RESULTS = Path(__file__).parent / "results" / "sampling_sweep.json"
 
 
 class Sweep:
     """One model, its tweets, and the measurements of settings."""
 
-    def __init__(self, model_path, data_path):
+    def __init__(self, model_path, data_path, public_words):
         self.model_file = storage.load_model(model_path)
         self.tokens = Tokens.from_file(storage.load_tokens(data_path))
         texts, border = self.tokens.texts(), self.tokens.validation_start
@@ -61,6 +62,7 @@ class Sweep:
             hashes=self.model_file["originality"],
             words={word for text in self.learned for word in split_words(text)},
         )
+        self.known_words = self.reference.words | public_words
         self.drawer = sampling.load(self.model_file)
         weights = (self.model_file["config_json"], self.model_file["weights"])
         self.learner = Learner(model_from_weights(*weights), torch.device("cpu"), torch.float32)
@@ -68,14 +70,9 @@ class Sweep:
     def human(self):
         """The line of human tweets."""
         metrics = evaluation.measure(self.held_out, None, self.reference)
-        return {
-            **dataclasses.asdict(metrics),
-            "nats": self.nats(self.held_out),
-            "classifier": classifier_accuracy(
-                self.learned[NUM_DRAFTS:], self.held_out, self.learned[:NUM_DRAFTS]
-            ),
-            "divergence": divergence(self.held_out, self.learned[:NUM_DRAFTS]),
-        }
+        half = len(self.learned) // 2
+        compared = self._compared(self.held_out, self.learned[:half], self.learned[half:])
+        return dataclasses.asdict(metrics) | compared
 
     def drafts(self, temperature, top_p):
         """The line of one setting."""
@@ -89,13 +86,15 @@ class Sweep:
             for draft, kind in zip(drafts, kinds, strict=True)
             if draft.finished and not kind and 0 < weighted_length(draft.text) <= LIMIT
         ]
+        setting = {"temperature": temperature, "top_p": top_p}
+        return setting | dataclasses.asdict(metrics) | self._compared(usable, usable, self.learned)
+
+    def _compared(self, texts, told_apart, learned):
         return {
-            "temperature": temperature,
-            "top_p": top_p,
-            **dataclasses.asdict(metrics),
-            "nats": self.nats(usable),
-            "classifier": classifier_accuracy(self.learned, self.held_out, usable),
-            "divergence": divergence(self.held_out, usable),
+            "nats": self.nats(texts[:NUM_LIKELIHOODS]),
+            "invented": new_words(texts, self.known_words),
+            "classifier": classifier_accuracy(learned, self.held_out, told_apart[:NUM_DRAFTS]),
+            "divergence": divergence(self.held_out, told_apart[:NUM_DRAFTS]),
         }
 
     def nats(self, texts):
@@ -107,34 +106,29 @@ class Sweep:
         return validate(self.learner, tokens, Ranks()).loss
 
 
-def environment():
-    """What the figures were measured with."""
-    git = ("git", "rev-parse", "--short", "HEAD")
-    cpu = Path("/proc/cpuinfo").read_text().split("model name\t: ")[1].split("\n")[0]
-    return {
-        "date": datetime.date.today().isoformat(),
-        "commit": subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip(),
-        "cpu": f"{cpu}, {torch.get_num_threads()} threads",
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-        },
-    }
+def words_of_corpus():
+    """The words of the public tweets."""
+    path = Path(os.environ["TWEETGEN_DATA"], "corpus", "base_tweets.jsonl.gz")
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return {word for line in file for word in split_words(json.loads(line)["text"])}
+
+
+def rounded(line):
+    """The same numbers to four decimal places."""
+    return {name: round(x, 4) if isinstance(x, float) else x for name, x in line.items()}
 
 
 def main(paths):
     """Sweep each model and write the results."""
-    results = {}
+    results, public_words = {}, words_of_corpus()
     for model_path, data_path in zip(paths[::2], paths[1::2], strict=True):
-        sweep = Sweep(model_path, data_path)
-        lines = results[Path(model_path).stem] = [sweep.human()]
+        sweep = Sweep(model_path, data_path, public_words)
+        lines = results[Path(model_path).stem] = [rounded(sweep.human())]
         for temperature, top_p in itertools.product(TEMPERATURES, TOP_PS):
-            lines.append(sweep.drafts(temperature, top_p))
-            print({name: lines[-1][name] for name in SHOWN})
+            lines.append(rounded(sweep.drafts(temperature, top_p)))
+        print_table([SHOWN, *([line.get(name, "") for name in SHOWN] for line in lines)])
     command = "python -m tests.benchmarks.sweep_sampling " + " ".join(paths)
-    document = environment() | {"command": command, "results": results}
-    RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    save("sampling_sweep", document(command, results))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ NOT_TEXT = {
     b"Rar!": "a RAR archive",
     b"7z\xbc\xaf": "a 7-Zip archive",
     b"\x28\xb5\x2f\xfd": "a Zstandard file",
-    b"<!DOCTYPE html": "a web page",
+    b"<!doctype html": "a web page",
     b"<html": "a web page",
 }
 
@@ -143,7 +143,7 @@ def blocks(pieces: Iterator[bytes], end_of: Callable[[bytes], int], name: str) -
 def refuse_binary(sample: bytes, name: str) -> None:
     """Raise TweetgenError if the first bytes of a file are not text in any encoding."""
     for magic, kind in NOT_TEXT.items():
-        if sample.startswith(magic):
+        if sample[: len(magic)] == magic or sample[: len(magic)].lower() == magic:
             raise TweetgenError(f"{name} is {kind}, not text. Save it as CSV and give that.")
     if sample[257:262] == b"ustar":
         raise TweetgenError(f"{name} is a tar archive. Unpack it and give the files in it.")
@@ -178,7 +178,7 @@ def given_encoding(name: str, sample: bytes, source_name: str) -> str:
         ) from None
     if codec.startswith(("utf-16", "utf-32")) and b"\0" not in sample and _is_utf8(sample):
         raise TweetgenError(f"{source_name} is not {name} but UTF-8. Leave out --encoding.")
-    return {"utf-8-sig": "utf-8", "ascii": "ascii"}.get(codec, codec)
+    return "utf-8" if codec == "utf-8-sig" else codec
 
 
 def marked_encoding(sample: bytes) -> str:

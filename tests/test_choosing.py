@@ -1,0 +1,123 @@
+"""Choosing tokens: equal to the slow and plain ways of doing the same."""
+
+import itertools
+
+import pytest
+import torch
+
+from tweetgen.choosing import choose, penalize, sample
+from tweetgen.settings import SamplingSettings
+
+EOS = 0
+ROUNDING = 1e-5  # of logits of 100 in float32
+
+
+def interval_by_sorting(scores, token, settings):
+    """From where to where the cumulative share of a token goes, all sorted and cut off; in double.
+
+    A token that is cut off has none: (1, 0).
+    """
+    shares, ids = scores.double().softmax(0).sort(descending=True)
+    shares = shares[: settings.top_k] if settings.top_k else shares
+    shares = shares / shares.sum()
+    sums = shares.cumsum(0)
+    kept = ((sums - shares < settings.top_p) | (settings.top_p == 1)) & (
+        shares >= settings.min_p * shares[0]
+    )
+    total = float(shares[kept].sum())
+    place = int((ids == token).nonzero())
+    if place >= kept.sum():
+        return 1.0, 0.0
+    return float(sums[place] - shares[place]) / total, float(sums[place]) / total
+
+
+SETTINGS = [
+    SamplingSettings(top_p=top_p, top_k=top_k, min_p=min_p)
+    for top_p, top_k, min_p in itertools.product(
+        (1e-6, 0.3, 0.95, 0.9999, 1.0), (0, 1, 7, 300, 10**9), (0.0, 0.01, 0.5, 1.0)
+    )
+]
+
+
+@pytest.mark.parametrize("spread", [0.5, 3.0, 20.0], ids=["flat", "usual", "peaked"])
+def test_sample_equals_sorting_the_whole_vocabulary(spread):
+    generator = torch.Generator().manual_seed(1)
+    for settings in SETTINGS:
+        scores = torch.randn(10, 3000, generator=generator) * spread
+        scores[:, 5:9] = -torch.inf
+        uniforms = torch.rand(10, dtype=torch.float64, generator=generator)
+        uniforms[:2] = torch.tensor([0.0, 1 - 2**-53])
+        tokens = sample(scores, uniforms, settings)
+        for row, uniform, token in zip(scores, uniforms.tolist(), tokens.tolist(), strict=True):
+            low, high = interval_by_sorting(row, token, settings)
+            assert low - ROUNDING <= uniform <= high + ROUNDING, settings
+
+
+def test_sample_draws_each_token_as_often_as_its_probability_says():
+    scores = torch.randn(300, generator=torch.Generator().manual_seed(2)) * 2
+    uniforms = (torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000
+    tokens = sample(scores.expand(10_000, -1), uniforms, SamplingSettings(top_p=1.0))
+    shares = torch.bincount(tokens, minlength=300) / 10_000
+    torch.testing.assert_close(shares, scores.softmax(0), rtol=0, atol=2e-4)
+
+
+def test_choose_gives_the_model_s_own_log_probability():
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(6, 500, generator=generator) * 3
+    uniforms = torch.rand(6, dtype=torch.float64, generator=generator)
+    settings = SamplingSettings(temperature=0.5, top_p=0.5, top_k=3, min_p=0.1)
+    choice = choose(logits, logits.clone(), uniforms, settings)
+    expected = logits.log_softmax(1).gather(1, choice.tokens[:, None])[:, 0]
+    torch.testing.assert_close(choice.log_probabilities, expected)
+
+
+def test_choose_applies_the_temperature_before_the_cuts():
+    scores = torch.tensor([[2.0, 1.0, 0.0]])  # at 0.5: shares .867 .117 .016
+    last = torch.tensor([0.999], dtype=torch.float64)
+    tokens = [
+        choose(scores, scores, last, SamplingSettings(temperature=t, top_p=0.9)).tokens.item()
+        for t in (0.3, 0.5, 1.0)
+    ]
+    assert tokens == [0, 1, 1]
+    assert choose(scores, scores, last, SamplingSettings(temperature=9, top_p=1.0)).tokens == 2
+
+
+def test_temperature_zero_takes_the_likeliest_whatever_the_number():
+    scores = torch.randn(50, 400, generator=torch.Generator().manual_seed(4))
+    uniforms = torch.linspace(0, 0.999, 50, dtype=torch.float64)
+    settings = SamplingSettings(temperature=0, top_p=1.0)
+    assert torch.equal(choose(scores, scores, uniforms, settings).tokens, scores.argmax(1))
+
+
+def test_a_tiny_temperature_is_nearly_greedy():
+    scores = torch.randn(50, 400, generator=torch.Generator().manual_seed(4))
+    uniforms = torch.linspace(0, 0.999, 50, dtype=torch.float64)
+    settings = SamplingSettings(temperature=1e-6, top_p=1.0)
+    assert torch.equal(choose(scores, scores, uniforms, settings).tokens, scores.argmax(1))
+
+
+def test_repetition_penalty_divides_or_multiplies_what_was_seen():
+    logits = torch.tensor([[4.0, 3.0, -2.0, 1.0, 5.0]])
+    history = torch.tensor([[EOS, 1, 2, 2, 4]])  # the last place is not used yet
+    settings = SamplingSettings(repetition_penalty=2.0)
+    scores = penalize(logits, history, torch.tensor([4]), EOS, settings)
+    assert scores.tolist() == [[4.0, 1.5, -4.0, 1.0, 5.0]]  # and EOS as it was
+
+
+def next_of_repeated(tokens, order):
+    """The tokens that would end a run of `order` that is in the list already."""
+    start = tokens[len(tokens) - order + 1 :] if order > 1 else []
+    runs = [tokens[i : i + order] for i in range(len(tokens) - order + 1)]
+    return {run[-1] for run in runs if run[:-1] == start}
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_no_repeat_ngram_equals_looking_at_every_run(order):
+    generator = torch.Generator().manual_seed(5)
+    history = torch.randint(1, 4, (200, 12), generator=generator)
+    lengths = torch.randint(1, 13, (200,), generator=generator)
+    settings = SamplingSettings(no_repeat_ngram=order)
+    scores = penalize(torch.zeros(200, 4), history, lengths, EOS, settings)
+    for row, length, row_scores in zip(history.tolist(), lengths.tolist(), scores, strict=True):
+        banned = set(row_scores.isinf().nonzero()[:, 0].tolist())
+        assert banned == next_of_repeated(row[:length], order)

@@ -1,0 +1,211 @@
+"""Decoders: what they say equals what transformers says of each row alone."""
+
+import json
+
+import pytest
+import torch
+import transformers
+
+from tests.tiny import tiny_config
+from tweetgen import gpt2, pretrained
+from tweetgen.causal_lm import CachedDecoder, RereadingDecoder
+from tweetgen.decoder import load_decoder
+from tweetgen.linear import FEWEST_ROWS, FullLinear, Int8Linear, has_int8
+
+CPU = torch.device("cpu")
+PROMPTS = [[256], [256, 72, 105], [256, 7, 8, 9, 10, 11, 12], [256, 1]]
+needs_int8 = pytest.mark.skipif(not has_int8(), reason="fbgemm multiplies bytes on x86 only")
+
+SMALL = {
+    "vocab_size": 257,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "bos_token_id": 256,
+    "eos_token_id": 256,
+    "pad_token_id": 256,
+}
+CONFIGS = {
+    "gpt2": tiny_config("gpt2"),
+    "gpt2 with another activation": transformers.GPT2Config(
+        **tiny_config("gpt2").to_dict() | {"activation_function": "relu"}
+    ),
+    "gpt2 with its own head": transformers.GPT2Config(
+        **tiny_config("gpt2").to_dict() | {"tie_word_embeddings": False}
+    ),
+    "llama": tiny_config("llama"),
+    "mistral": transformers.MistralConfig(**SMALL, sliding_window=4),
+    "gemma3": transformers.Gemma3TextConfig(**SMALL, head_dim=8, sliding_window=4),
+    "opt": transformers.OPTConfig(
+        **SMALL | {"ffn_dim": 48, "word_embed_proj_dim": 32, "do_layer_norm_before": True}
+    ),
+    "bloom": transformers.BloomConfig(vocab_size=257, hidden_size=32, n_layer=2, n_head=4),
+    "mamba": transformers.MambaConfig(
+        vocab_size=257, hidden_size=32, state_size=4, num_hidden_layers=2
+    ),
+}
+
+
+def make(name, precision="fp32"):
+    """A model with random weights, larger than usual so that it has opinions, and its decoder."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = transformers.AutoModelForCausalLM.from_config(CONFIGS[name]).eval()
+        for parameter in model.parameters():
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    return model, decoder_of(model, precision)
+
+
+def decoder_of(model, precision="fp32"):
+    weights = pretrained.weights_of(model)
+    return load_decoder(pretrained.config_json_of(model), weights, CPU, precision)
+
+
+def logits_of(model, tokens):
+    """What transformers says after these tokens, read from the start, alone."""
+    with torch.inference_mode():
+        return model(input_ids=torch.tensor([tokens])).logits[0, -1].float()
+
+
+def next_tokens(num_rows, step):
+    return [(7 * row + 3 * step + 1) % 256 for row in range(num_rows)]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@torch.inference_mode()
+def test_decoder_says_what_transformers_says_of_each_row_alone(name):
+    model, decoder = make(name)
+    rows = [list(prompt) for prompt in PROMPTS]
+    prefixes = decoder.prefill(rows)
+    for row, prefix in enumerate(prefixes):
+        torch.testing.assert_close(prefix.logits, logits_of(model, rows[row]), rtol=0, atol=1e-4)
+        decoder.place(row, prefix)
+    for step in range(30):
+        if step == 3:  # a row ends: the last takes its place, and later a new one joins
+            decoder.move(3, 1)
+            rows[1] = rows.pop()
+        if step == 5:
+            decoder.place(3, prefixes[2])
+            rows.append(list(PROMPTS[2]))
+        if step == 20:  # the two longest end
+            decoder.place(0, prefixes[0])
+            decoder.move(3, 1)
+            rows = [list(PROMPTS[0]), rows[3]]
+        tokens = next_tokens(len(rows), step)
+        for row, token in zip(rows, tokens, strict=True):
+            row.append(token)
+        expected = torch.stack([logits_of(model, row) for row in rows])
+        torch.testing.assert_close(decoder.step(torch.tensor(tokens)), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("gpt2", gpt2.GPT2Decoder),
+        ("gpt2 with its own head", gpt2.GPT2Decoder),
+        ("gpt2 with another activation", CachedDecoder),
+        ("mistral", CachedDecoder),
+        ("mamba", RereadingDecoder),
+    ],
+)
+def test_load_decoder_takes_the_fastest_that_is_right(name, kind):
+    assert isinstance(make(name)[1], kind)
+
+
+def test_gpt2_decoder_reads_a_config_that_names_only_what_is_unusual():
+    model, _ = make("gpt2")
+    content = json.loads(pretrained.config_json_of(model))
+    content = {key: content[key] for key in ("model_type", "n_head")}
+    decoder = load_decoder(json.dumps(content), pretrained.weights_of(model), CPU, "fp32")
+    with torch.inference_mode():
+        logits = decoder.prefill([PROMPTS[2]])[0].logits
+    torch.testing.assert_close(logits, logits_of(model, PROMPTS[2]), rtol=0, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_gpt2_decoder_makes_room_for_many_long_rows():
+    model = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(vocab_size=257, n_positions=200, n_embd=32, n_layer=2, n_head=4)
+    ).eval()
+    decoder = decoder_of(model)
+    prompts = [[256] + [row % 256] * (row % 5) for row in range(40)]
+    for row, prefix in enumerate(decoder.prefill(prompts)):
+        decoder.place(row, prefix)
+    for step in range(150):
+        tokens = next_tokens(40, step)
+        for row, token in zip(prompts, tokens, strict=True):
+            row.append(token)
+        logits = decoder.step(torch.tensor(tokens))
+    for row in (0, 17, 39):
+        torch.testing.assert_close(logits[row], logits_of(model, prompts[row]), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("int8", marks=needs_int8)])
+@torch.inference_mode()
+def test_gpt2_decoder_says_the_same_bits_whatever_the_other_rows(precision):
+    _, decoder = make("gpt2", precision)
+
+    def run(prompts):
+        for row, prefix in enumerate(decoder.prefill(prompts)):
+            decoder.place(row, prefix)
+        return [decoder.step(torch.full((len(prompts),), 65 + step)) for step in range(20)]
+
+    together = run([[256, *range(length)] for length in range(13)])
+    for row in (0, 4, 12):
+        alone = run([[256, *range(row)]])
+        assert all(torch.equal(a[row], b[0]) for a, b in zip(together, alone, strict=True))
+
+
+@pytest.mark.parametrize(
+    "name, precision, tolerance",
+    [
+        ("gpt2", "bf16", 0.02),
+        ("llama", "bf16", 0.02),
+        pytest.param("gpt2", "int8", 0.02, marks=needs_int8),
+        pytest.param("llama", "int8", 0.02, marks=needs_int8),
+    ],
+)
+@torch.inference_mode()
+def test_lower_precision_hardly_changes_the_probabilities(name, precision, tolerance):
+    model, decoder = make(name, precision)
+    rows = [list(prompt) for prompt in PROMPTS]
+    for row, prefix in enumerate(decoder.prefill(rows)):
+        decoder.place(row, prefix)
+    for step in range(10):
+        tokens = next_tokens(len(rows), step)
+        for row, token in zip(rows, tokens, strict=True):
+            row.append(token)
+        logits = decoder.step(torch.tensor(tokens))
+    expected = torch.stack([logits_of(model, row) for row in rows])
+    divergence = torch.nn.functional.kl_div(
+        logits.log_softmax(1), expected.log_softmax(1), log_target=True, reduction="batchmean"
+    )
+    assert 0 < divergence < tolerance  # nats
+
+
+@needs_int8
+def test_int8_linear_is_within_two_percent_and_zero_for_zeros():
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(40, 64, generator=generator) * torch.rand(40, 1, generator=generator)
+    bias = torch.randn(40, generator=generator)
+    x = torch.randn(5, 64, generator=generator) * torch.tensor([[1e-6], [1], [1], [1e6], [0]])
+    exact = FullLinear(weight, None)(x)
+    error = (Int8Linear(weight, None)(x) - exact).norm(dim=1) / exact.norm(dim=1).clamp_min(1e-30)
+    assert error.max() < 0.02
+    assert torch.equal(Int8Linear(weight, bias)(x)[4], bias)
+
+
+@needs_int8
+def test_int8_linear_does_not_overflow_where_all_products_have_one_sign():
+    weight, x = torch.full((8, 512), 3.0), torch.full((2, 512), 5.0)
+    torch.testing.assert_close(Int8Linear(weight, None)(x), torch.full((2, 8), 15.0 * 512))
+
+
+def test_full_linear_computes_few_rows_as_many():
+    generator = torch.Generator().manual_seed(0)
+    linear = FullLinear(torch.randn(300, 256, generator=generator), None)
+    x = torch.randn(3 * FEWEST_ROWS, 256, generator=generator)
+    assert all(torch.equal(linear(x[:rows]), linear(x)[:rows]) for rows in range(1, len(x)))

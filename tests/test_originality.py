@@ -1,0 +1,133 @@
+"""The copy guard: what counts as a copy, and that hashes are all it keeps."""
+
+import random
+
+import pytest
+import torch
+
+from tweetgen.originality import CopyGuard, build, copy_kinds, human_copy_rate, split_words
+
+TRAINING = [
+    "The heron on the canal has learned to open the bakery door.",
+    "Nobody told the tram that it was Sunday, so it came on time for once.",
+    "Good morning!",
+    "🎉🎉🎉",
+    "今日は川のそばで古い傘を三本も拾ったので友だちにあげた",
+]
+FIVE_OF_TRAM = "told the tram that it"
+
+
+@pytest.fixture(scope="module")
+def guard():
+    return CopyGuard(build(TRAINING))
+
+
+@pytest.mark.parametrize(
+    "text, kind",
+    [
+        (TRAINING[0], "exact"),
+        ("the heron on the CANAL has learned — to open the #bakery door!!", "exact"),
+        ("RT @ann: Good morning https://t.co/abc", "exact"),
+        ("🎉🎉🎉", ""),  # nothing that could be copied
+        ("Somebody told the tram that it was Sunday, so it came on time for once.", "near"),
+        (f"Our cat {FIVE_OF_TRAM}", ""),  # 1 of 3 runs
+        (f"Yes {FIVE_OF_TRAM}", "near"),  # 1 of 2
+        (FIVE_OF_TRAM, "near"),  # 1 of 1
+        ("told the tram that", ""),  # four words
+        ("The heron on the canal was Sunday, so it came on time for once.", "near"),  # 5 of 10
+        ("ほら川のそばで古い傘を三本も拾ったので友だちにあげた", "near"),
+        ("そばで古い傘を三本も買った", ""),  # 1 of 3
+        ("A heron stood by the canal and waited for the tram on a Sunday.", ""),
+        ("", ""),
+    ],
+)
+def test_kind_of_a_text(guard, text, kind):
+    assert guard.kind(text) == kind
+
+
+def test_half_of_the_runs_must_be_in_one_tweet():
+    guard = CopyGuard(build(["a b c d e f g x y z", "h i j k l m n o p q"]))
+    half_of_two = "a b c d e f g 1 2 3 4 h i j k l m n"  # 3 runs of each, of 14 in all
+    assert guard.kind(half_of_two) == ""
+    assert guard.kind("a b c d e f g 1 2 3") == "near"  # 3 of 6
+
+
+@pytest.mark.parametrize(
+    "prompt, text, kind",
+    [
+        (TRAINING[0], f"{TRAINING[0]} Again and again.", ""),
+        (TRAINING[0], f"{TRAINING[0]} 🎉", ""),
+        ("The heron on the canal has learned to open the bakery", TRAINING[0], "exact"),
+        ("Nobody told the tram that", "Nobody told the tram that it smelled of soup.", ""),
+        ("Look:", "Look: told the tram that it was Sunday", "near"),
+        ("Look: told the", "Look: told the tram that it was Sunday so it came", "near"),
+        ("Look: told the tram that it was", "Look: told the tram that it was Sunday so it", ""),
+    ],
+)
+def test_the_words_of_the_prompt_are_not_copied(guard, prompt, text, kind):
+    assert guard.kind(text, prompt) == kind
+
+
+def kind_by_comparing(text, training):
+    """The near half of the definition, by comparing words with each training tweet."""
+
+    def runs(words):
+        return [tuple(words[i : i + 5]) for i in range(len(words) - 4)]
+
+    own = runs(split_words(text))
+    shares = [
+        sum(run in set(runs(split_words(tweet))) for run in own) / len(own) for tweet in training
+    ]
+    return "near" if max(shares) >= 0.5 else ""
+
+
+def test_kind_equals_comparing_with_each_tweet():
+    choose = random.Random(7)
+
+    def words(length):
+        return [choose.choice("abc") for _ in range(length)]
+
+    training = [" ".join(words(choose.randint(1, 30))) for _ in range(30)]
+    pieces = [choose.choice(training).split()[choose.randint(0, 9) :] for _ in range(100)]
+    drafts = [" ".join([*words(5), *piece, *words(choose.randint(0, 9))]) for piece in pieces]
+    kinds = copy_kinds(build(training), drafts)
+    assert kinds == [kind_by_comparing(draft, training) for draft in drafts]
+    assert {"", "near"} == set(kinds)
+
+
+def test_build_keeps_sorted_whole_numbers_and_no_words():
+    hashes = build(TRAINING)
+    kinds = {name: (tensor.dtype, len(tensor)) for name, tensor in hashes.items()}
+    num_runs = 8 + 11 + 10 + 9  # words less 4; pairs of letters from the first and the second
+    assert kinds == {
+        "keys": (torch.int64, 5),
+        "runs": (torch.int64, num_runs),
+        "tweets": (torch.int32, num_runs),
+    }
+    assert all(torch.equal(hashes[name], hashes[name].sort().values) for name in ("keys", "runs"))
+
+
+def test_build_gives_the_same_numbers_in_every_process():
+    hashes = build(["one two three four five"])
+    assert hashes["keys"].tolist() == [-3601101578452213294]
+    assert hashes["runs"].tolist() == [-2511028216401741365]
+
+
+def test_a_run_twice_in_one_tweet_counts_once():
+    guard = CopyGuard(build(["a b c d e x a b c d e"]))
+    assert guard.kind("a b c d e 1 2 3 4") == ""  # 1 of 5
+
+
+@pytest.mark.parametrize("texts", [[], ["two words"]])
+def test_without_runs_nothing_is_near(texts):
+    assert CopyGuard(build(texts)).kind("one two three four five six") == ""
+
+
+def test_without_hashes_nothing_is_a_copy():
+    assert CopyGuard({}).kind(TRAINING[0]) == ""
+
+
+def test_human_copy_rate_is_the_share_of_copies():
+    held_out = [TRAINING[2], "Something new under the old bridge today", FIVE_OF_TRAM, "Hello"]
+    assert human_copy_rate(build(TRAINING), held_out) == 0.5
+    assert human_copy_rate(build(TRAINING), []) == 0.0
