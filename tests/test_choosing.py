@@ -5,11 +5,12 @@ import itertools
 import pytest
 import torch
 
-from tweetgen.choosing import choose, penalize, sample
+from tweetgen.choosing import choose, penalize, sample, sample_by_sorting
 from tweetgen.settings import SamplingSettings
 
 EOS = 0
 ROUNDING = 1e-5  # of logits of 100 in float32
+LAST = 1 - 2**-53  # the highest number that is drawn
 
 
 def interval_by_sorting(scores, token, settings):
@@ -40,31 +41,53 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("spread", [0.5, 3.0, 20.0], ids=["flat", "usual", "peaked"])
-def test_sample_equals_sorting_the_whole_vocabulary(spread):
+def test_sample_by_sorting_equals_sorting_the_whole_vocabulary(spread):
     generator = torch.Generator().manual_seed(1)
     for settings in SETTINGS:
-        scores = torch.randn(10, 3000, generator=generator) * spread
+        scores = torch.randn(10, 2000, generator=generator) * spread
         scores[:, 5:9] = -torch.inf
         uniforms = torch.rand(10, dtype=torch.float64, generator=generator)
-        uniforms[:2] = torch.tensor([0.0, 1 - 2**-53])
-        tokens = sample(scores, uniforms, settings)
+        uniforms[:2] = torch.tensor([0.0, LAST])
+        tokens = sample_by_sorting(scores.softmax(1), uniforms, settings)
         for row, uniform, token in zip(scores, uniforms.tolist(), tokens.tolist(), strict=True):
             low, high = interval_by_sorting(row, token, settings)
             assert low - ROUNDING <= uniform <= high + ROUNDING, settings
 
 
-def test_sample_draws_each_token_as_often_as_its_probability_says():
-    scores = torch.randn(300, generator=torch.Generator().manual_seed(2)) * 2
-    uniforms = (torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000
-    tokens = sample(scores.expand(10_000, -1), uniforms, SamplingSettings(top_p=1.0))
-    shares = torch.bincount(tokens, minlength=300) / 10_000
-    torch.testing.assert_close(shares, scores.softmax(0), rtol=0, atol=2e-4)
+@pytest.mark.parametrize("vocabulary_size", [3, 64, 300, 1000])
+@pytest.mark.parametrize(
+    "limits",
+    [{"top_p": 1.0}, {"top_p": 0.8}, {"min_p": 0.1}, {"top_k": 5}, {"top_p": 0.1, "min_p": 0.01}],
+    ids=str,
+)
+def test_sample_draws_each_token_as_often_as_it_should(limits, vocabulary_size):
+    settings = SamplingSettings(**limits)
+    generator = torch.Generator().manual_seed(2)
+    scores = torch.randn(vocabulary_size, generator=generator) * 2
+    first = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
+    second = first[torch.randperm(4000, generator=generator)]
+    weights = (7 * scores.softmax(0)).expand(4000, -1)
+    tokens = sample(weights, torch.stack([first, second], 1), settings)
+    shares = torch.bincount(tokens, minlength=vocabulary_size) / 4000
+    intervals = [interval_by_sorting(scores, token, settings) for token in range(vocabulary_size)]
+    expected = torch.tensor([max(0.0, high - low) for low, high in intervals])
+    assert torch.equal(shares > 0, (expected > 0) & (shares > 0))  # none that is cut off
+    torch.testing.assert_close(shares, expected, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("vocabulary_size", [3, 64, 300])
+def test_sample_never_draws_a_token_of_no_weight(vocabulary_size):
+    edges = torch.tensor([[0.0, 0.0], [LAST, LAST], [0.5, LAST]], dtype=torch.float64)
+    for token in (0, 1, vocabulary_size - 1):
+        weights = torch.zeros(3, vocabulary_size)
+        weights[:, token] = 1e-20
+        assert (sample(weights, edges, SamplingSettings(top_p=1.0)) == token).all()
 
 
 def test_choose_gives_the_model_s_own_log_probability():
     generator = torch.Generator().manual_seed(3)
     logits = torch.randn(6, 500, generator=generator) * 3
-    uniforms = torch.rand(6, dtype=torch.float64, generator=generator)
+    uniforms = torch.rand(6, 2, dtype=torch.float64, generator=generator)
     settings = SamplingSettings(temperature=0.5, top_p=0.5, top_k=3, min_p=0.1)
     choice = choose(logits, logits.clone(), uniforms, settings)
     expected = logits.log_softmax(1).gather(1, choice.tokens[:, None])[:, 0]
@@ -73,7 +96,7 @@ def test_choose_gives_the_model_s_own_log_probability():
 
 def test_choose_applies_the_temperature_before_the_cuts():
     scores = torch.tensor([[2.0, 1.0, 0.0]])  # at 0.5: shares .867 .117 .016
-    last = torch.tensor([0.999], dtype=torch.float64)
+    last = torch.tensor([[0.999, 0.999]], dtype=torch.float64)
     tokens = [
         choose(scores, scores, last, SamplingSettings(temperature=t, top_p=0.9)).tokens.item()
         for t in (0.3, 0.5, 1.0)
@@ -84,14 +107,14 @@ def test_choose_applies_the_temperature_before_the_cuts():
 
 def test_temperature_zero_takes_the_likeliest_whatever_the_number():
     scores = torch.randn(50, 400, generator=torch.Generator().manual_seed(4))
-    uniforms = torch.linspace(0, 0.999, 50, dtype=torch.float64)
+    uniforms = torch.linspace(0, 0.999, 100, dtype=torch.float64).view(50, 2)
     settings = SamplingSettings(temperature=0, top_p=1.0)
     assert torch.equal(choose(scores, scores, uniforms, settings).tokens, scores.argmax(1))
 
 
 def test_a_tiny_temperature_is_nearly_greedy():
     scores = torch.randn(50, 400, generator=torch.Generator().manual_seed(4))
-    uniforms = torch.linspace(0, 0.999, 50, dtype=torch.float64)
+    uniforms = torch.linspace(0, 0.999, 100, dtype=torch.float64).view(50, 2)
     settings = SamplingSettings(temperature=1e-6, top_p=1.0)
     assert torch.equal(choose(scores, scores, uniforms, settings).tokens, scores.argmax(1))
 

@@ -1,4 +1,4 @@
-"""The next token of each row: from logits and one random number to a token.
+"""The next token of each row: from logits and two random numbers to a token.
 
 Shapes: B rows, V vocabulary, T tokens of the longest row.
 """
@@ -11,8 +11,10 @@ from torch import Tensor
 
 from tweetgen.settings import SamplingSettings
 
-FIRST_CANDIDATES = 64  # of tweets, 8 in 10 tokens are among the 64 likeliest
+FIRST_CANDIDATES = 64
 WIDENING = 16
+COLUMN_HEIGHT = 64
+ALMOST_ONE = 1 - 1e-12  # so that no rounding makes a number pass the last sum
 SMALLEST_SHARE = 1e-300  # so that a token with a share of zero is never kept
 
 
@@ -29,33 +31,76 @@ def choose(logits: Tensor, scores: Tensor, uniforms: Tensor, settings: SamplingS
     Args:
         logits: float32 (B, V), what the model says; for the log-probabilities.
         scores: float32 (B, V), the same after any penalties; for the choice. May be `logits`.
-        uniforms: float64 (B,), from 0 up to but not including 1. The token is where the cumulative
-            probability, likeliest first, passes the number times its total.
+        uniforms: float64 (B, 2), from 0 up to but not including 1.
         settings: temperature, top_k, top_p and min_p, cut off in this order.
     """
     if settings.temperature == 0:
         tokens = scores.argmax(1)
     else:
-        tokens = sample(scores / settings.temperature, uniforms, settings)
-    chosen = logits.gather(1, tokens[:, None])[:, 0]
-    return Choice(tokens, chosen - logits.logsumexp(1))
+        best = scores.amax(1, keepdim=True)
+        tokens = sample(((scores - best) / settings.temperature).exp_(), uniforms, settings)
+    best = logits.amax(1, keepdim=True)
+    log_totals = (logits - best).exp_().sum(1, keepdim=True).log_() + best
+    return Choice(tokens, (logits.gather(1, tokens[:, None]) - log_totals)[:, 0])
 
 
-def sample(scores: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
-    """Tokens int64 (B,) for scores (B, V) after temperature, sorting only what must be sorted.
+def sample(weights: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+    """Tokens int64 (B,), by what top_k, top_p and min_p keep of the weights float32 (B, V).
 
-    The likeliest 64 tokens decide most rows; for the others 16 times as many are looked at.
+    A token is drawn from all, which needs no sorting. If it is one of those kept, it is as likely
+    as it should be; otherwise a second one is drawn, from those kept.
     """
-    total = scores.logsumexp(1)
-    vocabulary_size = scores.shape[1]
+    if settings.top_k:
+        return sample_by_sorting(weights, uniforms[:, 1], settings)
+    tokens = _sample_all(weights, uniforms[:, 0])
+    chosen = weights.gather(1, tokens[:, None])
+    likelier = torch.where(weights > chosen, weights, 0).sum(1)
+    kept = (likelier < settings.top_p * weights.sum(1)) | (settings.top_p == 1)
+    kept &= chosen[:, 0] >= settings.min_p * weights.amax(1)
+    rest = (~kept).nonzero()[:, 0]
+    if len(rest):
+        tokens[rest] = sample_by_sorting(weights[rest], uniforms[rest, 1], settings)
+    return tokens
+
+
+def _sample_all(weights: Tensor, uniforms: Tensor) -> Tensor:
+    """Tokens int64 (B,), each as likely as its weight says: first a column of them, then one."""
+    height = min(COLUMN_HEIGHT, weights.shape[1])
+    width = weights.shape[1] // height
+    square = weights[:, : height * width].view(-1, height, width)
+    rest = weights[:, height * width :]  # each a column of its own
+    sums = torch.cat([square.sum(1), rest], 1).double()
+    columns, within = _search(sums, uniforms)
+    in_square = columns[:, None, None].clamp_max(width - 1).expand(-1, height, 1)
+    rows, _ = _search(square.gather(2, in_square)[:, :, 0].double(), within)
+    return torch.where(columns < width, rows * width + columns, (height - 1) * width + columns)
+
+
+def _search(weights: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the cumulative share passes a number from 0 to 1, and how far into that place, (B,)."""
+    sums = weights.cumsum(1)
+    targets = uniforms[:, None] * (sums[:, -1:] * ALMOST_ONE)
+    places = torch.searchsorted(sums, targets, right=True)
+    places.clamp_max_(weights.shape[1] - 1)  # all weights are 0 in a column that is not the one
+    own = weights.gather(1, places)
+    within = 1 - (sums.gather(1, places) - targets) / own
+    return places[:, 0], within[:, 0].clamp_(0, 1)
+
+
+def sample_by_sorting(weights: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+    """Tokens int64 (B,), where the cumulative share of those kept, likeliest first, passes a number.
+
+    The likeliest 64 decide most rows; for the others 16 times as many are sorted, and so on.
+    """
+    total = weights.sum(1, keepdim=True)
+    vocabulary_size = weights.shape[1]
     num_candidates = min(settings.top_k or FIRST_CANDIDATES, vocabulary_size)
-    tokens = torch.full_like(uniforms, -1, dtype=torch.int64)
-    rows = torch.arange(len(scores), device=scores.device)
+    tokens = torch.zeros(len(weights), dtype=torch.int64, device=weights.device)
+    rows = torch.arange(len(weights), device=weights.device)
     while len(rows):
         is_all = num_candidates in (settings.top_k, vocabulary_size)
-        best, ids = scores[rows].topk(num_candidates)
-        shares = (best - total[rows, None]).double().exp()
-        places = _places(shares, uniforms[rows], settings, is_all=is_all)
+        best, ids = weights[rows].topk(num_candidates)
+        places = _places((best / total[rows]).double(), uniforms[rows], settings, is_all=is_all)
         known = places >= 0
         tokens[rows[known]] = ids[known].gather(1, places[known, None])[:, 0]
         rows = rows[~known]

@@ -40,7 +40,7 @@ _IN_LINK = rf"A-Za-z0-9\u0400-\u04ff{LATIN}/_=#&%+~@$^\-"
 # "https://t.co/x1" (the slug alone), "http://x.com/a_(b)?c=d" (no final . , : ' or lone bracket),
 # "http…"
 LINK = re.compile(
-    r"https?(?:://(?:[\w./-]*+…|t\.co/[A-Za-z0-9]*+(?:\?[\w=&.%#-]*+)?"
+    r"https?(?:://(?:t\.co/[A-Za-z0-9]*+(?:\?[\w=&.%#-]*+)?…?|[\w./-]*+…"
     rf"|(?=[{_IN_LINK}])(?:[{_IN_LINK}]++|[.,;:!?*']++(?=[{_IN_LINK}])|\([{_IN_LINK}.,;:!?*']*+\))*+)"
     r"|:?/?…)"
 )
@@ -74,6 +74,9 @@ class Cleaned(NamedTuple):
     text: str
     changed: tuple[str, ...]  # the rules that changed it
     dropped: str  # the rule that dropped it, or ""
+
+
+_NEW = tuple.__new__  # 0.15 µs against the 0.3 µs of calling the class
 
 
 def clean(text: str, settings: CleaningSettings = DEFAULTS) -> Cleaned:
@@ -114,7 +117,7 @@ def clean(text: str, settings: CleaningSettings = DEFAULTS) -> Cleaned:
     if settings.case == "lower" or settings.characters == "basic":
         text = _restricted(text, settings, changed)
     if has_words(text, settings.min_words) and text:
-        return Cleaned(text, tuple(changed), "")
+        return _NEW(Cleaned, (text, tuple(changed), ""))
     return Cleaned(text, tuple(changed), "too short" if text else "empty")
 
 

@@ -27,6 +27,7 @@ BEFORE_PREPOSITION = frozenset(("according", "due", "because", "along", "togethe
 BEFORE_LINK = frozenset(("via", "by", "from", "at", "and", "or", "&", "@", "w/"))  # "register at"
 _ARTICLES = "the a an my our your his her their el la los las un una le les des"
 ARTICLES = frozenset(_ARTICLES.split())
+DANGLING = PREPOSITIONS | ARTICLES
 # What shows that no noun follows the name: "thanks to the NAME for ...", "... at the NAME!"
 NO_NOUN = re.compile(
     r"\Z|[\s.,;:!?…)\]\"”#]|(?:and|or|for|at|in|on|to|of|with|by|from|as|who|that|is|are|was|were"
@@ -67,8 +68,10 @@ SPACELESS = re.compile(
 def close_gaps(text: str) -> str:
     """The text without marks, as its author might have written it without what they stand for."""
     if text.find(GAP) == len(text) - 1:  # one link, at the end: half of all
-        left = text[:-1].rstrip(" ")
-        return left if left[-1:] in SENTENCE_ENDS else _join(left, "", name_gone=False)[0]
+        left = text[:-1].rstrip()
+        if left[-1:] in SENTENCE_ENDS or left[-5:].isalpha():
+            return left
+        return _join(left, "", name_gone=False)[0]
     pieces = GAPS.split(text)  # text, gap, text, ..., gap, text
     kept = [pieces[0]]
     for gap, after in zip(pieces[1::2], pieces[2::2], strict=True):
@@ -122,26 +125,34 @@ def _without_dangling_words(left: str, right: str, owned: bool) -> tuple[str, st
 
     `owned`: "NAME's" stood there, so a noun follows.
     """
+    word = _last_word(left)
+    key = word.rstrip(":.").lower()
+    if key not in DANGLING and right[:1] not in LIST_STARTS and left[-1:] not in ("/", ","):
+        return left, right  # most
     slash = left[-1:] == "/" and left[-2:-1] not in ("", " ", "w")  # "#veteran/NAME"
     if slash or (left[-1:] == "," and VERB.match(right)):  # "Ann Lee, NAME is"
         left = left[:-1]
-    word = _last_word(left)
-    if word.lower() in ARTICLES:
-        if NO_NOUN.match(right):
-            left = left[: -len(word)].rstrip(" ")
-            word = _last_word(left)
-        elif word in ("a", "an"):
-            left = left.removesuffix(word) + ("an" if right[0] in "aeioAEIO" else "a")
-    key = word.rstrip(":.").lower()
-    leads = key in PREPOSITIONS
+    elif key in ARTICLES:
+        left, key = _without_article(left, word, right)
     listed = NEXT_IN_LIST.match(right) if right[:1] in LIST_STARTS else None
-    if listed and (listed[0] != ", " or (leads and key not in PLACES)):
+    if listed and (listed[0] != ", " or (key in PREPOSITIONS and key not in PLACES)):
         return left, right[listed.end() :]
     noun_follows = owned or (CAPITAL.match(right) and not NO_NOUN.match(right))
-    if leads and not noun_follows and not (key in CONJUNCTIONS and VERB.match(right)):
-        left = left[: -len(word)].rstrip(" ")
+    verb_follows = key in CONJUNCTIONS and VERB.match(right)
+    if key in PREPOSITIONS and not noun_follows and not verb_follows:
+        left = left[: -len(_last_word(left))].rstrip(" ")
         left = _without_last_word(left, BEFORE_PREPOSITION)
     return left, right
+
+
+def _without_article(left: str, word: str, right: str) -> tuple[str, str]:
+    """The left side without the article it ends in, if no noun follows; and its last word."""
+    if NO_NOUN.match(right):
+        left = left[: -len(word)].rstrip(" ")
+        return left, _last_word(left).rstrip(":.").lower()
+    if word in ("a", "an"):
+        left = left.removesuffix(word) + ("an" if right[0] in "aeioAEIO" else "a")
+    return left, ""
 
 
 def _without_last_word(text: str, words: frozenset[str]) -> str:

@@ -14,8 +14,14 @@ from torch import Tensor
 from tweetgen.decoder import Prefix
 from tweetgen.linear import FullLinear, Int8Linear
 
-# What transformers calls them, and what torch does.
-GELUS = {"gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu": "none"}
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """GELU by tanh, as x * sigmoid(2 u): half the time of torch's own, which computes tanh."""
+    twice_u = (x * x).mul_(2 * math.sqrt(2 / math.pi) * 0.044715)
+    return twice_u.add_(2 * math.sqrt(2 / math.pi)).mul_(x).sigmoid_().mul_(x)
+
+
+GELUS = {"gelu_new": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh, "gelu": F.gelu}
 
 # Keys and values of so many tokens are looked at together: sums over rows of different lengths
 # then run in the same order, whatever the longest row.
@@ -153,8 +159,7 @@ class GPT2Decoder:
         x = self._token_embedding[tokens] + self._position_embedding[positions]
         for layer, block in enumerate(self._blocks):
             x += block.attention_out(attend(layer, block.attention_in(block.attention_norm(x))))
-            hidden = F.gelu(block.mlp_in(block.mlp_norm(x)), approximate=self._gelu)
-            x += block.mlp_out(hidden)
+            x += block.mlp_out(self._gelu(block.mlp_in(block.mlp_norm(x))))
         return x
 
     def _make_room(self, num_rows: int, num_tokens: int) -> None:

@@ -48,7 +48,7 @@ def is_truncated(text: str) -> bool:
     """
     if text.endswith(ENDS_OF_CUT):
         return _is_cut(text)
-    if "http" in text[-len("https://t.co/") :]:
+    if text.find("http", -len("https://t.co/")) >= 0:
         return CUT_PROTOCOL.match(text[-30:]) is not None
     dots_end = text.rfind("…", SHORTEST_CUT - 1) + 1
     return dots_end > 0 and LINKS.fullmatch(text, dots_end) is not None
