@@ -36,10 +36,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = parse(argv)
     settings = console.settings_from(arguments, TrainingSettings)
-    from tweetgen.distributed import ranks
-    from tweetgen.fine_tuning import FineTuning
-    from tweetgen.progress import Progress
     from tweetgen.training import ValidationReport
+    from tweetgen.training.distributed import ranks
+    from tweetgen.training.fine_tuning import FineTuning
+    from tweetgen.training.progress import Progress
 
     with ranks() as group, console.stop_requests() as stop:
         with group.together():

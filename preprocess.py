@@ -61,11 +61,11 @@ def main(argv: list[str] | None = None) -> int:
     selection = console.settings_from(arguments, SelectionSettings)
     check_outputs(arguments)
     from tweetgen import preprocessing as stages
-    from tweetgen.corpus import CleaningJob
-    from tweetgen.counts import Counts
+    from tweetgen.preprocessing.corpus import CleaningJob
+    from tweetgen.preprocessing.counts import Counts
+    from tweetgen.preprocessing.selection import split
     from tweetgen.pretrained import load_tokenizer
     from tweetgen.reading import find_sources
-    from tweetgen.selection import split
     from tweetgen.wordlist import load_wordlist
 
     tokenizer = load_tokenizer(arguments.model)

@@ -9,8 +9,7 @@ import zipfile
 import pytest
 
 from tests.raw_files import batches, look, refused, texts, write, zipped
-from tweetgen import archives
-from tweetgen.reading import describe
+from tweetgen.reading import archives, describe
 
 CSV = "id,text\n1,Good morning everyone\n2,Rain again\n"
 

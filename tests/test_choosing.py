@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from tweetgen.choosing import choose, penalize, sample, sample_by_sorting
+from tweetgen.sampling.choosing import choose, penalize, sample, sample_by_sorting
 from tweetgen.settings import SamplingSettings
 
 EOS = 0

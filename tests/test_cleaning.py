@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tweetgen import characters, entities, gaps, retweets
 from tweetgen import cleaning as cleaning_module
-from tweetgen.cleaning import Cleaned, canonical_key, clean
+from tweetgen import entities
+from tweetgen.cleaning import Cleaned, canonical_key, characters, clean, gaps, retweets
 from tweetgen.settings import CleaningSettings
 
 

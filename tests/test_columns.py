@@ -2,8 +2,8 @@
 
 import pytest
 
-from tweetgen.columns import Sample, find_date, find_text, prose_score
 from tweetgen.errors import TweetgenError
+from tweetgen.reading.columns import Sample, find_date, find_text, prose_score
 
 TWEETS = [
     "Good morning everyone, how are you?",

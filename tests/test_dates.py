@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from tweetgen.dates import number_order, parse_date
+from tweetgen.reading.dates import number_order, parse_date
 
 FORMS = """2018-10-09;2018-10-09T23:59:59.000Z; 2018/10/9 1:02;2018.10.09;
 Tue Oct 09 20:19:24 +0000 2018;Tue Oct  9 20:19:24 PDT 2018;9 Oct 2018;9-Oct-2018;

@@ -7,10 +7,11 @@ import torch
 import transformers
 
 from tests.tiny import tiny_config
-from tweetgen import gpt2, pretrained
-from tweetgen.causal_lm import CachedDecoder, RereadingDecoder
-from tweetgen.decoder import load_decoder
-from tweetgen.linear import FEWEST_ROWS, FullLinear, Int8Linear, has_int8
+from tweetgen import pretrained
+from tweetgen.sampling import gpt2
+from tweetgen.sampling.causal_lm import CachedDecoder, RereadingDecoder
+from tweetgen.sampling.decoder import load_decoder
+from tweetgen.sampling.linear import FEWEST_ROWS, FullLinear, Int8Linear, has_int8
 
 CPU = torch.device("cpu")
 PROMPTS = [[256], [256, 72, 105], [256, 7, 8, 9, 10, 11, 12], [256, 1]]

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.train_rank import train
-from tweetgen.distributed import Ranks, ranks
 from tweetgen.errors import TweetgenError
+from tweetgen.training.distributed import Ranks, ranks
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from tweetgen import duplicates
 from tweetgen.cleaning import canonical_key
+from tweetgen.preprocessing import duplicates
 
 WORDS = ["the", "a", "lamp", "tram", "bell", "coat", "hall", "drawer", "found", "lost", "quiet"]
 

@@ -136,7 +136,7 @@ def test_the_readme_keeps_the_three_oldest_commands():
     for command in (
         "python preprocess.py --data_path data/tweets.csv --output_path data/processed.pkl",
         "python fine_tune.py --data data/processed.pkl --epochs 10 --batch_size 16",
-        'python generate.py --model_path models/fine_tuned_model.pt '
+        "python generate.py --model_path models/fine_tuned_model.pt "
         '--prompt "Enter your prompt here"',
     ):
         assert command in readme

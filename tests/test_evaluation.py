@@ -12,9 +12,10 @@ import torch
 
 from tests.examples import model_content
 from tests.tiny import END_ID, byte_tokenizer_json, tiny_model, tiny_tokens
-from tweetgen import diversity, originality
 from tweetgen import evaluation as ev
 from tweetgen.errors import TweetgenError
+from tweetgen.evaluation import diversity
+from tweetgen.sampling import originality
 from tweetgen.settings import SamplingSettings
 from tweetgen.tokens import encoder
 

@@ -15,9 +15,8 @@ from tests.conftest import PROJECT
 from tests.examples import tokens_content
 from tests.test_storage import equal
 from tests.tiny import tiny_model_folder
-from tweetgen import fine_tuning, storage
-from tweetgen.training import Training
-
+from tweetgen import storage
+from tweetgen.training import Training, fine_tuning
 
 FLAGS = ["--data", "tokens.pkl", "--output_path", "out/a.pt", "--batch_size", "4"]
 FLAGS += ["--epochs", "2", "--patience", "0", "--learning_rate", "0.003"]
@@ -153,10 +152,6 @@ def test_a_killed_training_resumes_to_the_same_end(data):
     assert done.returncode == -signal.SIGKILL
     assert names() == ["a.resume.pt"]
     assert fine_tune_main("--resume") == 0
-    resumed = outcome()
-    differing = [key for key in resumed["training"] if not equal(resumed["training"][key], expected["training"][key])]
-    print(resumed['training']['history'], expected['training']['history'], resumed['training']['losses'], expected['training']['losses'])
-    assert differing == []
     assert equal(outcome(), expected)
 
 

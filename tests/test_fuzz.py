@@ -59,7 +59,10 @@ MEMBERS = st.lists(
     min_size=1, max_size=2, unique=True,
 )  # fmt: skip
 FILES = st.one_of(
-    st.binary(max_size=300), ENCODED, ENCODED.map(gzip.compress), st.builds(zipped, ENCODED, MEMBERS)
+    st.binary(max_size=300),
+    ENCODED,
+    ENCODED.map(gzip.compress),
+    st.builds(zipped, ENCODED, MEMBERS),
 )
 
 
@@ -86,7 +89,9 @@ class Folder:
         if code == 1:
             errors = [line for line in stderr.getvalue().splitlines() if ": error: " in line]
             assert len(errors) == 1 or "of the tweets" in stderr.getvalue(), stderr.getvalue()
-        assert not set(stdout.getvalue() + stderr.getvalue()) & set(map(chr, range(9))), "raw control"
+        assert not set(stdout.getvalue() + stderr.getvalue()) & set(map(chr, range(9))), (
+            "raw control"
+        )
         left = [name for name in os.listdir(self.path) if name.endswith("tweetgen-part")]
         assert left == []
         return code

@@ -15,7 +15,8 @@ import torch
 import generate
 from tests.conftest import PROJECT
 from tests.tiny import END_ID, VOCABULARY_SIZE, byte_tokenizer_json
-from tweetgen import originality, storage
+from tweetgen import storage
+from tweetgen.sampling import originality
 from tweetgen.tokens import encoder
 
 TOKENIZER = encoder(byte_tokenizer_json())

@@ -1,7 +1,7 @@
-"""SIGKILL at random moments: what is on disk always loads, and resuming ends with the same weights.
+"""SIGKILL at random moments: what is on disk always loads, and resuming ends in the same weights.
 
-The normal run kills five times; `pytest -m slow tests/test_kills.py` a hundred times, and leaves the
-figures in tests/benchmarks/results/kills.json.
+The normal run kills five times; `pytest -m slow tests/test_kills.py` a hundred times, and leaves
+the figures in tests/benchmarks/results/kills.json.
 """
 
 import json
@@ -50,7 +50,7 @@ def timed(folder, command):
 
 
 def kill_at(folder, command, seconds):
-    """Run the command and kill it, workers and all, after this long; whether it was still running."""
+    """Run the command and kill it, workers and all, after this long; whether it still ran."""
     process = start(folder, command)
     try:
         process.communicate(timeout=seconds)
@@ -82,7 +82,7 @@ def equal(left, right):
 
 
 def kill_trainings(folder, num_kills, choose):
-    """Kill trainings at random moments, resume each to its end; how many kills hit a running one."""
+    """Kill trainings at random moments, resume each to its end; how many kills hit one."""
     tiny_model_folder(folder / "tiny")
     content = tokens_content(num_tweets=14, validation_start=12) | {"tokenizer_name": "tiny"}
     storage.save_tokens(folder / "tokens.pkl", content)

@@ -6,11 +6,11 @@ from torch import nn
 from transformers import AutoModelForCausalLM, MistralConfig
 
 from tests.tiny import VOCABULARY_SIZE, tiny_model, tiny_tokens
-from tweetgen import learner as learner_module
-from tweetgen import loss as loss_module
-from tweetgen import packing
 from tweetgen.dataset import make_batch
-from tweetgen.learner import Learner, set_dropout
+from tweetgen.training import learner as learner_module
+from tweetgen.training import loss as loss_module
+from tweetgen.training import packing
+from tweetgen.training.learner import Learner, set_dropout
 
 CPU = torch.device("cpu")
 TEXTS = ["so it goes", "a", "stars are made of us, mostly", "why?", "42"]

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from tweetgen.originality import CopyGuard, build, copy_kinds, human_copy_rate, split_words
+from tweetgen.sampling.originality import CopyGuard, build, copy_kinds, human_copy_rate, split_words
 
 TRAINING = [
     "The heron on the canal has learned to open the bakery door.",

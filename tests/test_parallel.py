@@ -10,13 +10,13 @@ import time
 import pytest
 
 from tests.conftest import PROJECT
-from tweetgen import parallel
 from tweetgen.errors import TweetgenError
+from tweetgen.preprocessing import parallel
 
 PARENT = """
 import os, sys, time
 sys.path.insert(0, {project!r})
-from tweetgen.parallel import run_shares
+from tweetgen.preprocessing.parallel import run_shares
 
 def endless(share, num_shares):
     while True:

@@ -7,12 +7,12 @@ import torch
 
 from tests.examples import model_content
 from tests.tiny import END_ID, VOCABULARY_SIZE, byte_tokenizer_json
-from tweetgen import originality, sampling
-from tweetgen.decoder import Prefix
-from tweetgen.drafting import draft_seed
+from tweetgen import sampling
 from tweetgen.errors import TweetgenError
-from tweetgen.linear import has_int8
-from tweetgen.sampling import Tally, TweetModel, first_drafts, generate
+from tweetgen.sampling import Tally, TweetModel, first_drafts, generate, originality
+from tweetgen.sampling.decoder import Prefix
+from tweetgen.sampling.drafting import draft_seed
+from tweetgen.sampling.linear import has_int8
 from tweetgen.settings import SamplingSettings
 from tweetgen.tokens import encoder
 

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from tweetgen.schedule import default_learning_rate, learning_rate, validation_steps
 from tweetgen.settings import TrainingSettings
+from tweetgen.training.schedule import default_learning_rate, learning_rate, validation_steps
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from tests.tiny import END_ID, tiny_model, tiny_tokens
-from tweetgen import learner as learner_module
 from tweetgen.dataset import TrainingOrder
 from tweetgen.errors import TweetgenError
-from tweetgen.learner import Learner
 from tweetgen.pretrained import weights_of
 from tweetgen.settings import TrainingSettings
 from tweetgen.training import StepReport, Training, ValidationReport
+from tweetgen.training import learner as learner_module
+from tweetgen.training.learner import Learner
 
 CPU = torch.device("cpu")
 TEXTS = ["so it goes", "a", "we are made of star stuff", "why?", "42", "no.", "ok then", "hm"]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.raw_files import batches, look, refused, texts, write
 from tweetgen.reading import describe
-from tweetgen.tweet_json import JsonStream, text_of, tweets_in
+from tweetgen.reading.tweet_json import JsonStream, text_of, tweets_in
 
 HELLO = {"id": 1, "text": "hello there you"}
 CUT = {"text": "a long one that was c…", "truncated": True}

@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-from tweetgen.characters import SPACELESS_LETTER
+from tweetgen.cleaning.characters import SPACELESS_LETTER
 from tweetgen.entities import MARKS
 from tweetgen.errors import TweetgenError
 

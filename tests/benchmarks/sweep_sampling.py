@@ -28,16 +28,17 @@ import torch
 
 from tests.benchmarks.harness import document, print_table, save
 from tests.benchmarks.two_samples import classifier_accuracy, divergence
-from tweetgen import evaluation, originality, sampling, storage
+from tweetgen import evaluation, sampling, storage
 from tweetgen.dataset import Tokens, join
-from tweetgen.distributed import Ranks
-from tweetgen.diversity import new_words, split_words
-from tweetgen.learner import Learner
+from tweetgen.evaluation.diversity import new_words, split_words
 from tweetgen.length import weighted_length
 from tweetgen.pretrained import model_from_weights
+from tweetgen.sampling import originality
 from tweetgen.settings import SamplingSettings
 from tweetgen.tokens import encoder
-from tweetgen.validation import validate
+from tweetgen.training.distributed import Ranks
+from tweetgen.training.learner import Learner
+from tweetgen.training.validation import validate
 
 TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1)
 TOP_PS = (0.9, 0.95, 1.0)

@@ -1,0 +1,173 @@
+"""Which column, or JSON key, of a file holds the tweets, and which the dates."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tweetgen.errors import TweetgenError
+from tweetgen.reading.dates import NUMBERS, number_order, parse_date
+from tweetgen.reading.tables import NUMBER
+
+
+def _words(names: str) -> tuple[str, ...]:
+    return tuple(names.split())
+
+
+# Names of text columns as met in 126 files, the surest first, in lower case without punctuation.
+TEXT_NAMES = _words("""
+    fulltext text tweet tweettext tweetcontent tweetbody content rawcontent message body statustext
+    status originaltweet sentimenttext tweets texts posttext post msg twitts feed
+""")
+DATE_NAMES = _words("""
+    createdat tweetcreated tweetcreatedat datetime timestamp date tweetdate time tweettime
+    postedat posteddate publishdate publishedat posted created createdtime createddate
+""")
+OTHER_NAMES = _words("""
+    id idstr tweetid statusid itemid user username userid screenname author name label target
+    sentiment class category emotion polarity score lang language source location retweets likes
+    retweetcount favoritecount likecount replycount url link type hashtags
+""")
+LIKE_TEXT = re.compile("tweet|text|content|message|body|post|status|comment")
+# Copies of the text that some tool has changed: "Clean_tweet", "lemmatized_text"
+CHANGED = re.compile("clean|proces|lemma|token|stem|normal|preproc|filter|without|no_?stop|transl")
+# Never taken unasked: "description", "user.name", "quoted_text", "source"
+NEVER = re.compile(
+    "user|name|author|source|descr|bio|location|place|url|link|lang|date|time|created|count|quote"
+    "|retweet|repl|hashtag|mention|media|photo|label|symbol|profile|reason|title|id$|ids$"
+)
+# What machines write: links, tags, lists, single words and numbers
+NOT_PROSE = re.compile(r"\s*(?:https?://\S*|<.*|\[.*\]|\{.*\}|[\x21-\x7e]*)\s*", re.S)
+LETTERS = re.compile(r"[^\W\d_]{2}")
+NEVER_RANK = 99
+RIVAL = 0.4  # a column with this share of the best one's prose could be the text as well
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first rows of a file, by column."""
+
+    names: Sequence[str]  # "" where there is no header
+    columns: Sequence[Sequence[str]]
+    file_name: str
+
+    def shown(self, index: int) -> str:
+        """How a column is called in messages."""
+        return repr(self.names[index]) if self.names[index] else f"{index + 1}"
+
+
+def normalised(name: str) -> str:
+    """`" Tweet_Text"` -> `"tweettext"`."""
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+def prose_score(values: Sequence[str]) -> float:
+    """How much a column looks like tweets: characters of prose per row, each text once."""
+    prose = {
+        value
+        for value in values
+        if LETTERS.search(value) and not NOT_PROSE.fullmatch(value[:1000]) and not _is_date(value)
+    }
+    return sum(min(len(value), 280) for value in prose) / max(len(values), 1)
+
+
+def _is_date(value: str) -> bool:
+    return len(value) <= 40 and parse_date(value, "day") is not None
+
+
+def find_text(sample: Sample, wanted: str = "") -> int:
+    """The index of the column of tweets; TweetgenError if none or several could be it."""
+    if wanted:
+        return _named_column(sample, wanted)
+    scores = [prose_score(values) for values in sample.columns]
+    ranks = [_rank(name) for name in sample.names]
+    for rank in sorted(set(ranks) - {NEVER_RANK}):
+        rated = [index for index in range(len(ranks)) if ranks[index] == rank and scores[index] > 0]
+        if rated:
+            best = max(rated, key=lambda index: scores[index])
+            _refuse_rivals(sample, best, [i for i in rated if scores[i] > RIVAL * scores[best]])
+            return best
+    known = [index for index in range(len(ranks)) if ranks[index] < len(TEXT_NAMES)]
+    if len(known) == 1 or len(scores) == 1:  # tweets such as "NA" or "007"
+        return known[0] if known else 0
+    raise TweetgenError(
+        f"{sample.file_name} has no column that is plainly the tweets (found: {_list(sample)}). "
+        "Name it with --text_column."
+    )
+
+
+def _rank(name: str) -> int:
+    """How sure a name makes us that the column holds the tweets: the lower, the surer."""
+    plain = normalised(name)
+    if plain in TEXT_NAMES:
+        return TEXT_NAMES.index(plain)
+    if CHANGED.search(plain):
+        return NEVER_RANK - 1
+    if NEVER.search(plain):
+        return NEVER_RANK
+    return len(TEXT_NAMES) if LIKE_TEXT.search(plain) else len(TEXT_NAMES) + 1
+
+
+def _refuse_rivals(sample: Sample, best: int, rivals: list[int]) -> None:
+    """Raise TweetgenError if columns of the same rank differ and look as good."""
+    differing = [index for index in rivals if sample.columns[index] != sample.columns[best]]
+    if differing:
+        names = " and ".join(sample.shown(index) for index in sorted([best, *differing]))
+        raise TweetgenError(
+            f"{sample.file_name} has several columns that could be the tweets: {names}. "
+            f"Choose with --text_column, such as --text_column {best + 1} by position."
+        )
+
+
+def _named_column(sample: Sample, wanted: str) -> int:
+    """The column of that name, or failing that, at that position from 1."""
+    for fold in (str, lambda name: name.strip(" \ufeff").casefold()):
+        found = [index for index, name in enumerate(sample.names) if fold(name) == fold(wanted)]
+        if len(found) > 1 and any(sample.columns[i] != sample.columns[found[0]] for i in found):
+            places = " and ".join(str(index + 1) for index in found)
+            raise TweetgenError(
+                f"{sample.file_name} has {len(found)} columns called {wanted!r}. "
+                f"Choose by position with --text_column: {places}."
+            )
+        if found:
+            return found[0]
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(sample.columns):
+        return int(wanted) - 1
+    raise TweetgenError(
+        f"{sample.file_name} has no column {wanted!r} (found: {_list(sample)}). "
+        "Give one of these with --text_column."
+    )
+
+
+def _list(sample: Sample) -> str:
+    """The columns for a message, 300 characters at most."""
+    if not any(sample.names):
+        return f"no header, columns 1 to {len(sample.columns)}"
+    names = ", ".join(name.strip() for name in sample.names)
+    return names if len(names) <= 300 else names[:299] + "…"
+
+
+def find_date(sample: Sample) -> tuple[int, str]:
+    """The index of the column of dates and the order of its numbers; TweetgenError if none."""
+    order_of = {name: place for place, name in enumerate(DATE_NAMES)}
+    named = [(order_of.get(normalised(name), 99), i) for i, name in enumerate(sample.names)]
+    for place, index in sorted(named):
+        values = [value for value in sample.columns[index] if value.strip()]
+        order = number_order(values)
+        dated = [v for v in values if parse_date(v, order or "day") and (place < 99 or _shaped(v))]
+        if not values or len(dated) < 0.9 * len(values):
+            continue
+        if not order and any(map(NUMBERS.match, values)):
+            raise TweetgenError(
+                f"the dates of {sample.file_name}, such as {values[0]!r}, can be read in two ways. "
+                "Leave out --since and --until, or write them as YYYY-MM-DD."
+            )
+        return index, order
+    raise TweetgenError(
+        f"{sample.file_name} has no dates that can be read (found: {_list(sample)}). "
+        "Leave out --since and --until."
+    )
+
+
+def _shaped(value: str) -> bool:
+    """Whether a value is more than a number, which in a column of any name may be an id."""
+    return not NUMBER.fullmatch(value)

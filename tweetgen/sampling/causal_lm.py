@@ -1,0 +1,191 @@
+"""Any other causal language model as a decoder, by way of transformers.
+
+Shapes: B rows, T tokens of the longest row, H key heads of width d, V vocabulary.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import DynamicCache
+
+from tweetgen import pretrained
+from tweetgen.sampling.decoder import Decoder, Prefix
+from tweetgen.sampling.linear import Int8Linear
+
+MOST_SPARE = 16  # masked tokens in front of the longest row before they are cut off
+
+
+def load(
+    config_json: str,
+    weights: dict[str, Tensor],
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    in_int8: bool,
+) -> Decoder:
+    """A decoder of the model with this transformers config and state_dict.
+
+    Raises:
+        TweetgenError: transformers does not know the model.
+    """
+    model = pretrained.model_from_weights(config_json, weights).eval().to(device, dtype)
+    if in_int8:
+        replace_linears(model)
+    arguments = inspect.signature(model.forward).parameters
+    if "past_key_values" in arguments and not model._is_stateful:
+        return CachedDecoder(model, takes_positions="position_ids" in arguments)
+    return RereadingDecoder(model)
+
+
+def replace_linears(model: torch.nn.Module) -> None:
+    """Compute all linear layers of a model in 8 bits."""
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, torch.nn.Linear):
+                bias = None if child.bias is None else child.bias.detach()
+                setattr(module, name, Int8Linear(child.weight.detach(), bias))
+
+
+class CachedDecoder:
+    """A Decoder of a model whose whole memory is keys and values; see `tweetgen.sampling.decoder`.
+
+    All rows end at the same place: a shorter one has masked tokens in front. The cache keeps all
+    tokens also where the model has a sliding window, which is then a matter of its mask.
+    """
+
+    def __init__(self, model: Any, *, takes_positions: bool) -> None:
+        self.device = model.device
+        self.context_length = pretrained.context_length(model.config.to_dict())
+        self.vocabulary_size: int = model.config.get_text_config().vocab_size
+        self._model, self._takes_positions = model, takes_positions
+        self._cache: Any = DynamicCache()  # each layer's keys and values are (B, H, T, d)
+        self._seen = torch.zeros(0, 0, dtype=torch.int64, device=self.device)  # (B, T), 0 = masked
+
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> list[Prefix]:
+        return [self._read(prompt) for prompt in prompts]
+
+    def place(self, row: int, prefix: Prefix) -> None:
+        if not self._cache.layers:
+            self._cache = DynamicCache(prefix.cache)
+            self._seen = torch.ones(1, prefix.length, dtype=torch.int64, device=self.device)
+            return
+        self._pad(max(0, prefix.length - self._seen.shape[1]))
+        seen = torch.ones(1, prefix.length, dtype=torch.int64, device=self.device)
+        self._seen = _put(self._seen[:, None, :, None], row, seen[:, None, :, None])[:, 0, :, 0]
+        for layer, (keys, values) in zip(self._cache.layers, prefix.cache, strict=True):
+            if keys is not None:
+                layer.keys = _put(layer.keys, row, keys)
+                layer.values = _put(layer.values, row, values)
+
+    def move(self, source: int, target: int) -> None:
+        self._seen[target] = self._seen[source]
+        for layer in self._filled_layers():
+            layer.keys[target] = layer.keys[source]
+            layer.values[target] = layer.values[source]
+
+    def step(self, tokens: Tensor) -> Tensor:
+        self._trim(len(tokens))
+        self._seen = F.pad(self._seen, (0, 1), value=1)
+        logits: Tensor = self._forward(tokens[:, None], self._seen, self._cache)
+        return logits
+
+    def _read(self, prompt: Sequence[int]) -> Prefix:
+        cache: Any = DynamicCache()
+        tokens = torch.tensor([prompt], device=self.device)
+        logits = self._forward(tokens, torch.ones_like(tokens), cache)
+        pairs = [(layer.keys, layer.values) for layer in cache.layers]
+        return Prefix(len(prompt), pairs, logits[0])
+
+    def _forward(self, tokens: Tensor, seen: Tensor, cache: Any) -> Tensor:
+        """Logits after the last of the new tokens, (B, new tokens) -> float32 (B, V)."""
+        positions = seen.cumsum(1)[:, -tokens.shape[1] :] - 1
+        output = self._model(
+            input_ids=tokens,
+            attention_mask=seen,
+            past_key_values=cache,
+            use_cache=True,
+            **({"position_ids": positions} if self._takes_positions else {}),
+        )
+        logits: Tensor = output.logits[:, -1].float()
+        return logits
+
+    def _filled_layers(self) -> list[Any]:
+        """The layers with keys and values of their own; some models share them between layers."""
+        return [layer for layer in self._cache.layers if layer.is_initialized]
+
+    def _pad(self, num_tokens: int) -> None:
+        """Put masked tokens in front of all rows."""
+        if not num_tokens:
+            return
+        self._seen = F.pad(self._seen, (num_tokens, 0))
+        for layer in self._filled_layers():
+            layer.keys = F.pad(layer.keys, (0, 0, num_tokens, 0))
+            layer.values = F.pad(layer.values, (0, 0, num_tokens, 0))
+
+    def _trim(self, num_rows: int) -> None:
+        """Drop the rows from this one on, and what is masked in all others."""
+        num_tokens = self._seen.shape[1]
+        longest = int(self._seen[:num_rows].sum(1).max())
+        spare = num_tokens - longest if num_tokens - longest > MOST_SPARE else 0
+        if num_rows == len(self._seen) and not spare:
+            return
+        self._seen = self._seen[:num_rows, spare:]
+        for layer in self._filled_layers():
+            layer.keys = layer.keys[:num_rows, :, spare:]
+            layer.values = layer.values[:num_rows, :, spare:]
+
+
+def _put(rows: Tensor, row: int, new: Tensor) -> Tensor:
+    """(B, H, T, d) with `new`, (1, H, up to T, d), as a row, or after the last one."""
+    new = F.pad(new, (0, 0, rows.shape[2] - new.shape[2], 0))
+    if row == len(rows):
+        return torch.cat([rows, new])
+    rows[row] = new[0]
+    return rows
+
+
+class RereadingDecoder:
+    """A Decoder of a model with another kind of memory, as Mamba: it reads each row anew each step.
+
+    Rows are padded at their end, which no causal model can see.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.device = model.device
+        self.context_length = pretrained.context_length(model.config.to_dict())
+        self.vocabulary_size: int = model.config.get_text_config().vocab_size
+        self._model = model
+        self._rows: list[list[int]] = []
+
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> list[Prefix]:
+        logits = self._read(prompts)
+        return [
+            Prefix(len(prompt), list(prompt), row)
+            for prompt, row in zip(prompts, logits, strict=True)
+        ]
+
+    def place(self, row: int, prefix: Prefix) -> None:
+        self._rows[row : row + 1] = [list(prefix.cache)]
+
+    def move(self, source: int, target: int) -> None:
+        self._rows[target] = list(self._rows[source])
+
+    def step(self, tokens: Tensor) -> Tensor:
+        del self._rows[len(tokens) :]
+        for row, token in zip(self._rows, tokens.tolist(), strict=True):
+            row.append(token)
+        return self._read(self._rows)
+
+    def _read(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Float32 (B, V) after the last token of each row."""
+        longest = max(map(len, rows))
+        padded = [[*row, *[0] * (longest - len(row))] for row in rows]
+        tokens = torch.tensor(padded, device=self.device)
+        ends = torch.tensor([len(row) - 1 for row in rows], device=self.device)
+        output = self._model(input_ids=tokens, use_cache=False)
+        logits: Tensor = output.logits[torch.arange(len(rows), device=self.device), ends].float()
+        return logits

@@ -1,0 +1,179 @@
+"""The next token of each row: from logits and two random numbers to a token.
+
+Shapes: B rows, V vocabulary, T tokens of the longest row.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tweetgen.settings import SamplingSettings
+
+FIRST_CANDIDATES = 64
+WIDENING = 16
+COLUMN_HEIGHT = 64
+ALMOST_ONE = 1 - 1e-12  # so that no rounding makes a number pass the last sum
+SMALLEST_SHARE = 1e-300  # so that a token with a share of zero is never kept
+
+
+class Choice(NamedTuple):
+    """The tokens chosen, int64 (B,), and the model's own log-probabilities of them (B,)."""
+
+    tokens: Tensor
+    log_probabilities: Tensor  # nats; at temperature 1, nothing cut off
+
+
+def choose(logits: Tensor, scores: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Choice:
+    """Draw one token for each row.
+
+    Args:
+        logits: float32 (B, V), what the model says; for the log-probabilities.
+        scores: float32 (B, V), the same after any penalties; for the choice. May be `logits`.
+        uniforms: float64 (B, 2), from 0 up to but not including 1.
+        settings: temperature, top_k, top_p and min_p, cut off in this order.
+    """
+    if settings.temperature == 0:
+        tokens = scores.argmax(1)
+    else:
+        best = scores.amax(1, keepdim=True)
+        tokens = sample(((scores - best) / settings.temperature).exp_(), uniforms, settings)
+    best = logits.amax(1, keepdim=True)
+    log_totals = (logits - best).exp_().sum(1, keepdim=True).log_() + best
+    return Choice(tokens, (logits.gather(1, tokens[:, None]) - log_totals)[:, 0])
+
+
+def sample(weights: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+    """Tokens int64 (B,), by what top_k, top_p and min_p keep of the weights float32 (B, V).
+
+    A token is drawn from all, which needs no sorting. If it is one of those kept, it is as likely
+    as it should be; otherwise a second one is drawn, from those kept.
+    """
+    if settings.top_k:
+        return sample_by_sorting(weights, uniforms[:, 1], settings)
+    tokens = _sample_all(weights, uniforms[:, 0])
+    chosen = weights.gather(1, tokens[:, None])
+    likelier = torch.where(weights > chosen, weights, 0).sum(1)
+    kept = (likelier < settings.top_p * weights.sum(1)) | (settings.top_p == 1)
+    kept &= chosen[:, 0] >= settings.min_p * weights.amax(1)
+    rest = (~kept).nonzero()[:, 0]
+    if len(rest):
+        tokens[rest] = sample_by_sorting(weights[rest], uniforms[rest, 1], settings)
+    return tokens
+
+
+def _sample_all(weights: Tensor, uniforms: Tensor) -> Tensor:
+    """Tokens int64 (B,), each as likely as its weight says: first a column of them, then one."""
+    height = min(COLUMN_HEIGHT, weights.shape[1])
+    width = weights.shape[1] // height
+    square = weights[:, : height * width].view(-1, height, width)
+    rest = weights[:, height * width :]  # each a column of its own
+    sums = torch.cat([square.sum(1), rest], 1).double()
+    columns, within = _search(sums, uniforms)
+    in_square = columns[:, None, None].clamp_max(width - 1).expand(-1, height, 1)
+    rows, _ = _search(square.gather(2, in_square)[:, :, 0].double(), within)
+    return torch.where(columns < width, rows * width + columns, (height - 1) * width + columns)
+
+
+def _search(weights: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the cumulative share passes a number from 0 to 1, and how far into that place, (B,)."""
+    sums = weights.cumsum(1)
+    targets = uniforms[:, None] * (sums[:, -1:] * ALMOST_ONE)
+    places = torch.searchsorted(sums, targets, right=True)
+    places.clamp_max_(weights.shape[1] - 1)  # all weights are 0 in a column that is not the one
+    own = weights.gather(1, places)
+    within = 1 - (sums.gather(1, places) - targets) / own
+    return places[:, 0], within[:, 0].clamp_(0, 1)
+
+
+def sample_by_sorting(weights: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+    """Tokens int64 (B,), where the cumulative share of those kept, likeliest first, passes one.
+
+    The likeliest 64 decide most rows; for the others 16 times as many are sorted, and so on.
+    """
+    total = weights.sum(1, keepdim=True)
+    vocabulary_size = weights.shape[1]
+    num_candidates = min(settings.top_k or FIRST_CANDIDATES, vocabulary_size)
+    tokens = torch.zeros(len(weights), dtype=torch.int64, device=weights.device)
+    rows = torch.arange(len(weights), device=weights.device)
+    while len(rows):
+        is_all = num_candidates in (settings.top_k, vocabulary_size)
+        best, ids = weights[rows].topk(num_candidates)
+        places = _places((best / total[rows]).double(), uniforms[rows], settings, is_all=is_all)
+        known = places >= 0
+        tokens[rows[known]] = ids[known].gather(1, places[known, None])[:, 0]
+        rows = rows[~known]
+        num_candidates = min(num_candidates * WIDENING, vocabulary_size)
+    return tokens
+
+
+def _places(
+    shares: Tensor, uniforms: Tensor, settings: SamplingSettings, *, is_all: bool
+) -> Tensor:
+    """Which candidate each row takes, int64 (B,), or -1 where more candidates must be seen.
+
+    Args:
+        shares: float64 (B, K), probabilities of the likeliest tokens, falling.
+        uniforms: float64 (B,).
+        is_all: whether there are no other candidates.
+    """
+    if settings.top_k:
+        shares = shares / shares.sum(1, keepdim=True)
+    sums = shares.cumsum(1)
+    cut = settings.top_p if settings.top_p < 1 else math.inf  # sums may round up to 1 early
+    least = (settings.min_p * shares[:, :1]).clamp_min(SMALLEST_SHARE)
+    kept = (sums - shares < cut) & (shares >= least)
+    num_kept = kept.sum(1, keepdim=True)
+    exact = sums.gather(1, num_kept - 1)
+    # Where the cut is not in sight, the total lies between top_p and one more token than that.
+    # Often the choice is the same at both ends, and nothing more needs to be sorted.
+    is_cut = (num_kept < shares.shape[1]) | is_all
+    smallest = sums[:, -1:] if settings.min_p else torch.full_like(exact, settings.top_p)
+    largest = (settings.top_p + shares[:, -1:]).clamp_max(1)
+    low, high = torch.where(is_cut, exact, smallest), torch.where(is_cut, exact, largest)
+    first = torch.searchsorted(sums, uniforms[:, None] * low, right=True)
+    last = torch.searchsorted(sums, uniforms[:, None] * high, right=True)
+    is_known = (first == last) & (first < shares.shape[1])
+    at_most = torch.minimum(first, num_kept - 1)  # a product of 1 - 2^-53 rounds up to the total
+    return torch.where(is_cut, at_most, torch.where(is_known, first, -1))[:, 0]
+
+
+def penalize(
+    logits: Tensor, history: Tensor, lengths: Tensor, eos_token_id: int, settings: SamplingSettings
+) -> Tensor:
+    """Scores (B, V) after repetition_penalty and no_repeat_ngram; EOS is never made less likely.
+
+    Args:
+        logits: float32 (B, V).
+        history: int64 (B, T), each row's tokens so far, then anything.
+        lengths: int64 (B,), how many tokens each row has.
+    """
+    scores = logits.clone()
+    places = torch.arange(history.shape[1], device=history.device)
+    history = history.masked_fill(places >= lengths[:, None], eos_token_id)
+    if settings.repetition_penalty != 1:  # Keskar et al., arXiv 1909.05858
+        seen = scores.gather(1, history)
+        factor = settings.repetition_penalty
+        scores.scatter_(1, history, torch.where(seen > 0, seen / factor, seen * factor))
+    if settings.no_repeat_ngram:
+        repeated = _next_of_repeated(history, lengths, settings.no_repeat_ngram, eos_token_id)
+        scores.scatter_(1, repeated, -torch.inf)
+    scores[:, eos_token_id] = logits[:, eos_token_id]
+    return scores
+
+
+def _next_of_repeated(history: Tensor, lengths: Tensor, order: int, filler: int) -> Tensor:
+    """The tokens that would end a run of `order` tokens a row already has, int64 (B, T or less).
+
+    [5, 6, 7, 5, 6] and order 3 -> 7; the other places hold `filler`.
+    """
+    if history.shape[1] < order:
+        return history[:, :0]
+    start = order - 1
+    runs = history.unfold(1, order, 1)  # (B, T - order + 1, order)
+    last = (lengths[:, None] - start + torch.arange(start, device=history.device)).clamp_min(0)
+    matches = (runs[:, :, :start] == history.gather(1, last)[:, None]).all(2)
+    ends = torch.arange(runs.shape[1], device=history.device) + order
+    is_whole = (ends <= lengths[:, None]) & (lengths[:, None] >= order)
+    return torch.where(matches & is_whole, runs[:, :, -1], filler)

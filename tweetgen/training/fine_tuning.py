@@ -1,0 +1,169 @@
+"""One fine-tuning from its files to its files: what to start from, what to save, what to leave."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tweetgen import console, pretrained, storage
+from tweetgen.dataset import Tokens
+from tweetgen.device import choose_device, choose_precision
+from tweetgen.evaluation import evaluate
+from tweetgen.sampling import first_drafts, generate, originality
+from tweetgen.settings import SamplingSettings, TrainingSettings
+from tweetgen.training import Training, schedule
+from tweetgen.training.distributed import Ranks
+from tweetgen.training.outputs import Outputs
+from tweetgen.training.starting import starting_model
+
+NUM_CARD_SAMPLES = 5
+NUM_EVALUATION_SAMPLES = 100  # enough for the card; generate.py --evaluate draws 500
+
+
+class FineTuning:
+    """The model, its data, and everything that is read and written around a training."""
+
+    def __init__(
+        self,
+        data_path: str,
+        output_path: str,
+        settings: TrainingSettings,
+        *,
+        model: str,
+        device: str,
+        ranks: Ranks,
+    ) -> None:
+        """Load data and model.
+
+        Raises:
+            TweetgenError: something cannot be read, or the output could not be written.
+        """
+        self.say: Callable[[str], None] = console.say if ranks.is_first else lambda text: None
+        self._outputs = Outputs(Path(output_path))
+        self._outputs.check()
+        self._is_first = ranks.is_first
+        self._tokens = Tokens.from_file(storage.load_tokens(data_path))
+        name = model or self._tokens.tokenizer_name
+        self._start = starting_model(name, self._tokens, settings.from_scratch, settings.seed)
+        place = choose_device(device)
+        precision = choose_precision(settings.precision, place)
+        self._sampling = SamplingSettings(seed=settings.seed)
+        self.training = Training(
+            self._start.model,
+            self._tokens,
+            settings,
+            device=place,
+            precision=precision,
+            ranks=ranks,
+        )
+        # What --resume must find unchanged, and the card shows.
+        self._identity = dataclasses.asdict(settings) | {
+            "model": name,
+            "learning_rate": self.training.peak,
+            "precision": str(precision).removeprefix("torch."),
+        }
+        self._saved = time.monotonic()
+
+    def describe(self) -> str:
+        """What is about to be trained on what, in a few lines."""
+        tokens = self._tokens
+        num_tokens = int(tokens.offsets[tokens.validation_start])
+        advice = schedule.advice(tokens.num_training, num_tokens, tokens.num_validation)
+        return f"{self._start.describe()}\n{advice}"
+
+    def is_finished(self) -> bool:
+        """Whether the model file is the end of this very training."""
+        return self._outputs.is_finished(self._identity, self._tokens.fingerprint)
+
+    def resume(self) -> None:
+        """Go on from the saved state. Raises TweetgenError if there is none of this training."""
+        self.training.restore(self._outputs.load_state(self._identity, self._tokens.fingerprint))
+
+    def set_aside_unfinished(self) -> None:
+        """Keep the state of an unfinished training that is about to be replaced."""
+        kept = self._outputs.set_aside_unfinished() if self._is_first else None
+        if kept:
+            self.say(
+                f"an unfinished training was here; it is kept as {kept}. To go on with it, stop, "
+                f"rename it to {self._outputs.resume} and add --resume."
+            )
+
+    def save_state(self) -> None:
+        """Save all that is needed to go on from here."""
+        if self._is_first:
+            state = self.training.state()
+            self._outputs.save_state(self._identity, self._tokens.fingerprint, state)
+        self._saved = time.monotonic()
+
+    def minutes_since_save(self) -> float:
+        """How long ago the state was last saved."""
+        return (time.monotonic() - self._saved) / 60
+
+    def sample(self) -> str:
+        """The first draft of the model as it is now, good or not."""
+        content = self._content(pretrained.weights_of(self.training.model), {})
+        return first_drafts(content, self._sampling, 1)[0].text
+
+    def finish(self) -> None:
+        """Write model, card and curve from the best weights, and drop the unfinished state."""
+        if not self._is_first:
+            return
+        texts = self._tokens.texts()
+        border = self._tokens.validation_start
+        hashes = originality.build(texts[:border])
+        content = self._content(self.training.best_weights, hashes)
+        content["training"] = self._record(hashes, texts[border:])
+        evaluation = evaluate(content, self._tokens, self._sampling, NUM_EVALUATION_SAMPLES)
+        content["training"] |= {
+            "evaluation": dataclasses.asdict(evaluation),
+            "samples": self._draw(content, NUM_CARD_SAMPLES),
+        }
+        self._outputs.save_finished(content, evaluation.table())
+        self.say(f"wrote {self._outputs.model}")
+
+    def export(self, folder: str) -> None:
+        """Write the best weights as a folder that transformers loads."""
+        if not self._is_first:
+            return
+        content = self._content(self.training.best_weights, {})
+        keys = ("config_json", "weights", "tokenizer_json", "eos_token_id")
+        pretrained.export(folder, *(content[key] for key in keys))
+        self.say(f"wrote {folder}")
+
+    def _content(self, weights: dict[str, Any], hashes: dict[str, Any]) -> dict[str, Any]:
+        """The content of a model file, but for what happened in training."""
+        return {
+            "config_json": self._start.config_json,
+            "weights": weights,
+            "tokenizer_json": self._tokens.tokenizer_json,
+            "eos_token_id": self._tokens.eos_token_id,
+            "training": {},
+            "originality": hashes,
+        }
+
+    def _record(self, hashes: dict[str, Any], held_out: list[str]) -> dict[str, Any]:
+        """What happened in training, for the model file and its card."""
+        training, tokens = self.training, self._tokens
+        bits = [entry["bits_per_character"] for entry in training.history]
+        best = [entry["bits_per_character"] for entry in training.history if entry["is_best"]]
+        return {
+            "settings": self._identity,
+            "history": training.history,
+            "losses": training.losses,
+            "finished": training.finished,
+            "seconds": training.seconds,
+            "bits_per_character": {"before": bits[0], "best": best[-1]},
+            "human_copy_rate": originality.human_copy_rate(hashes, held_out),
+            "data_fingerprint": tokens.fingerprint,
+            "cleaning": tokens.settings,
+            "counts": tokens.counts,
+            "model_name": self._start.name,
+            "num_parameters": self._start.model.num_parameters(),
+            "num_train_tweets": tokens.num_training,
+            "num_train_tokens": int(tokens.offsets[tokens.validation_start]),
+            "num_validation_tweets": tokens.num_validation,
+        }
+
+    def _draw(self, content: dict[str, Any], count: int) -> list[str]:
+        return [tweet.text for tweet in generate(content, [""], count, self._sampling)]

@@ -1,0 +1,166 @@
+"""A transformers model as a learner of tweets: the losses of a batch, and their gradients."""
+
+import os
+import shutil
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tweetgen.dataset import Batch
+from tweetgen.errors import TweetgenError
+from tweetgen.training.loss import add_loss_gradients, gradient_of, token_losses
+from tweetgen.training.packing import make_layout, use_packed_attention
+
+# Logits of the same tweets, packed and padded, differ by rounding only: 1e-6 of their spread.
+PACKING_TOLERANCE = 1e-3
+# Where models keep a probability instead of a module: Llama types, OPT.
+DROPOUT_NAMES = {"attention_dropout", "dropout", "activation_dropout"}
+
+
+class Learner:
+    """The losses of a model: on packed rows if the model can, else on rows padded on the right."""
+
+    def __init__(
+        self, model: Any, device: torch.device, precision: torch.dtype, *, is_plain: bool = True
+    ) -> None:
+        """Without dropout and gradient checkpointing (`is_plain`) training mode has no purpose."""
+        self.model = model.to(device)
+        self.device = device
+        self.precision = precision
+        self._is_plain = is_plain
+        use_fused_gelu(model)
+        self.is_packed = self._can_pack()
+
+    def clear_gradients(self) -> None:
+        """Forget the gradients of the last step."""
+        self.model.zero_grad(set_to_none=True)
+
+    def add_gradients(self, batch: Batch, scale: float) -> Tensor:
+        """Add the gradients of scale * (sum of losses); returns the sum, nats, without gradient."""
+        batch = batch.to(self.device)
+        self.model.train(not self._is_plain)
+        return self._add_packed(batch, scale) if self.is_packed else self._add_padded(batch, scale)
+
+    @torch.no_grad()
+    def evaluate(self, batch: Batch) -> Tensor:
+        """Loss of each target in nats, float32 (N,), computed in float32 without dropout."""
+        batch = batch.to(self.device)
+        self.model.eval()
+        if not self.is_packed:
+            logits = self._padded_logits(batch).float()
+            return nn.functional.cross_entropy(logits, batch.targets, reduction="none")
+        hidden = self._hidden(batch, self._table(batch.inputs))
+        return token_losses(hidden, self._head, batch.targets)
+
+    @property
+    def _table(self) -> nn.Embedding:
+        return self.model.get_input_embeddings()  # type: ignore[no-any-return]
+
+    @property
+    def _head(self) -> nn.Linear:
+        return self.model.get_output_embeddings()  # type: ignore[no-any-return]
+
+    def _add_packed(self, batch: Batch, scale: float) -> Tensor:
+        # The two largest tables are differentiated by hand, in place: autograd would make a new
+        # gradient of the size of the vocabulary for each and add them up.
+        with self._autocast():
+            embedded = self._table(batch.inputs).detach().requires_grad_()
+            hidden = self._hidden(batch, embedded)
+        end = hidden.detach().to(self.precision)
+        loss, slope = add_loss_gradients(end, self._head, batch.targets, scale)
+        hidden.backward(slope.to(hidden.dtype))
+        if self._table.weight.requires_grad and embedded.grad is not None:
+            gradient_of(self._table.weight).index_add_(0, batch.inputs, embedded.grad)
+        return loss
+
+    def _add_padded(self, batch: Batch, scale: float) -> Tensor:
+        with self._autocast():
+            logits = self._padded_logits(batch).float()
+        loss = nn.functional.cross_entropy(logits, batch.targets, reduction="sum")
+        (loss * scale).backward()
+        return loss.detach()
+
+    def _hidden(self, batch: Batch, embedded: Tensor) -> Tensor:
+        """The last hidden states (N, D) of a packed row, from its embedded inputs (N, D)."""
+        output = self.model.base_model(
+            inputs_embeds=embedded[None].clone(),  # CTRL scales it in place
+            position_ids=batch.positions[None],
+            attention_mask=embedded.new_zeros(1, 1, 1, 1),  # four axes: no mask is built
+            use_cache=False,
+            layout=make_layout(batch),
+        )
+        hidden: Tensor = output.last_hidden_state[0]
+        return hidden
+
+    def _padded_logits(self, batch: Batch) -> Tensor:
+        """The model's own logits (N, V), computed on rows padded on the right, then packed."""
+        layout = make_layout(batch)
+        rows = batch.inputs[layout.spread].view(layout.num_rows, layout.row_length)
+        logits: Tensor = self.model(input_ids=rows, use_cache=False).logits
+        return logits.flatten(0, 1)[layout.packed]
+
+    @torch.no_grad()
+    def _can_pack(self) -> bool:
+        """Whether packed rows give this model's own logits, tried on two tweets."""
+        if type(self._table) is not nn.Embedding or type(self._head) is not nn.Linear:
+            return False
+        probe = _probe().to(self.device)
+        self.model.eval()
+        expected = self._padded_logits(probe)
+        own_attention = self.model.config._attn_implementation
+        if not use_packed_attention(self.model):
+            return False
+        found = self._head(self._hidden(probe, self._table(probe.inputs)))
+        is_same = (found - expected).abs().max() < PACKING_TOLERANCE * expected.std()
+        if not is_same:
+            self.model.set_attn_implementation(own_attention)
+        return bool(is_same)
+
+    def _autocast(self) -> torch.autocast:
+        is_low = self.precision != torch.float32
+        return torch.autocast(self.device.type, self.precision, enabled=is_low)
+
+
+def use_fused_gelu(model: Any) -> None:
+    """Swap GPT-2's gelu_new, eight operations, for the same function in one."""
+    from transformers.activations import NewGELUActivation
+
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, NewGELUActivation):
+                setattr(parent, name, nn.GELU(approximate="tanh"))
+
+
+def compile_layers(model: Any, device: torch.device) -> None:
+    """Compile a model's transformer layer, which all its layers then share, for any batch.
+
+    One layer takes 15 s on two cores, a whole GPT-2 of six layers 25 s, at the same speed after.
+
+    Raises:
+        TweetgenError: there is no compiler.
+    """
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    compilers = [os.environ.get("CXX", "c++"), "g++", "clang++"]
+    if device.type == "cpu" and not any(shutil.which(compiler) for compiler in compilers):
+        raise TweetgenError("--compile needs a C++ compiler such as g++. Install one, or leave it.")
+    for module in model.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.compile(dynamic=True)
+
+
+def set_dropout(model: Any, dropout: float) -> None:
+    """Give every dropout of a model this probability."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = dropout
+        for name in DROPOUT_NAMES & vars(module).keys():
+            setattr(module, name, dropout)
+
+
+def _probe() -> Batch:
+    """Two tweets, of three and of five tokens."""
+    positions = torch.tensor([0, 1, 2, 0, 1, 2, 3, 4])
+    inputs = torch.tensor([0, 1, 2, 0, 3, 4, 5, 6])
+    return Batch(inputs, inputs.roll(-1), positions, torch.tensor([3, 5]))

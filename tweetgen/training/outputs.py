@@ -1,0 +1,98 @@
+"""The files of one training: model, unfinished state, card, curve, and what older ones left."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from tweetgen import storage
+from tweetgen.errors import TweetgenError
+from tweetgen.files import check_writable, keep_previous, with_suffix, write_text
+from tweetgen.training import report
+
+# These bound one run of a training; what the training is does not depend on them.
+FREE_TO_CHANGE = {"max_minutes"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """Where a training writes, given the path of its model file."""
+
+    model: Path
+
+    @property
+    def resume(self) -> Path:
+        """The last full state; there only while a training is unfinished."""
+        return with_suffix(self.model, ".resume.pt")
+
+    def check(self) -> None:
+        """Raise TweetgenError now if the model could not be written at the end."""
+        if self.model.suffix != ".pt":
+            raise TweetgenError(f"{self.model} does not end in .pt. Name the model file NAME.pt.")
+        check_writable(self.model)
+
+    def set_aside_unfinished(self) -> Path | None:
+        """Keep an unfinished state, once, under another name: that name, or None without one."""
+        kept = with_suffix(self.model, ".resume.previous.pt")
+        if not keep_previous(self.resume, kept):
+            return None
+        self.resume.unlink()
+        return kept
+
+    def save_state(self, settings: dict[str, Any], fingerprint: str, state: dict[str, Any]) -> None:
+        """Save all that is needed to go on with a training from here."""
+        content = {"settings": settings, "data_fingerprint": fingerprint, "state": state}
+        storage.save_resume(self.resume, content)
+
+    def load_state(self, settings: dict[str, Any], fingerprint: str) -> dict[str, Any]:
+        """The saved state, if it is of this data and these settings.
+
+        Raises:
+            TweetgenError: no state was saved, or it belongs to another training.
+        """
+        if not self.resume.exists():
+            raise TweetgenError(
+                f"no checkpoint at {self.resume}: no unfinished training has saved its state yet. "
+                "Start it with the same command without --resume."
+            )
+        content = storage.load_resume(self.resume)
+        step = content["state"].get("step", 0)
+        if content["data_fingerprint"] != fingerprint:
+            raise TweetgenError(
+                f"the token file changed since step {step:,} of {self.resume}. "
+                "Give the same --data, or start anew without --resume."
+            )
+        changes = _changes(content["settings"], settings)
+        if changes:
+            raise TweetgenError(
+                f"cannot resume {self.resume} with other settings: {'; '.join(changes)}. "
+                "Use the old values, or start anew without --resume."
+            )
+        state: dict[str, Any] = content["state"]
+        return state
+
+    def is_finished(self, settings: dict[str, Any], fingerprint: str) -> bool:
+        """Whether the model file is the end of this very training."""
+        if self.resume.exists() or not self.model.exists():
+            return False
+        training = storage.load_model(self.model)["training"]
+        same_data = training.get("data_fingerprint") == fingerprint
+        return same_data and not _changes(training.get("settings", {}), settings)
+
+    def save_finished(self, content: dict[str, Any], evaluation: str) -> None:
+        """Save model, card and curve; keep the model that was there; drop the unfinished state."""
+        keep_previous(self.model, with_suffix(self.model, ".previous.pt"))
+        storage.save_model(self.model, content)
+        curve = with_suffix(self.model, ".png")
+        report.draw_curve(curve, content["training"])
+        card = report.card(content["training"], self.model, curve, evaluation)
+        write_text(with_suffix(self.model, ".md"), card)
+        self.resume.unlink(missing_ok=True)
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What differs, one phrase each: "learning_rate was 0.001, now 0.002"."""
+    return [
+        f"{name} was {old.get(name)}, now {new.get(name)}"
+        for name in sorted(old.keys() | new.keys())
+        if name not in FREE_TO_CHANGE and old.get(name) != new.get(name)
+    ]

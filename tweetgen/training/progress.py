@@ -1,0 +1,85 @@
+"""What a person sees while a model trains: a progress bar, a line for each validation, a log."""
+
+import dataclasses
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+from tweetgen import console
+from tweetgen.errors import TweetgenError
+from tweetgen.training import StepReport, Training, ValidationReport
+from tweetgen.training.report import perplexity
+
+LOGGED = ("step", "epoch", "loss", "learning_rate", "tokens", "seconds")
+
+
+class Progress:
+    """Shows the reports of a training; silent where `is_shown` is false: on all ranks but one."""
+
+    def __init__(self, training: Training, log_path: str, is_shown: bool) -> None:
+        self._is_shown = is_shown
+        self._log = _opened_log(log_path) if log_path and is_shown else None
+        self._tokens, self._first_seconds = 0, training.seconds
+        self._bar = tqdm(
+            total=training.total_steps,
+            initial=training.step,
+            unit="step",
+            disable=not is_shown,
+            dynamic_ncols=True,
+        )
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+        if self._log:
+            self._log.close()
+
+    def show(self, report: StepReport | ValidationReport) -> None:
+        """Show one report."""
+        if not self._is_shown:
+            return
+        if isinstance(report, ValidationReport):
+            console.say(validation_line(report))
+            return
+        self._tokens += report.tokens
+        speed = self._tokens / max(report.seconds - self._first_seconds, 1e-9)
+        self._bar.set_postfix_str(f"loss {report.loss:.3f}, {speed:,.0f} tokens/s", refresh=False)
+        self._bar.update()
+        if self._log:
+            values = dataclasses.asdict(report)
+            self._log.write(json.dumps({name: values[name] for name in LOGGED}) + "\n")
+            self._log.flush()
+
+
+def validation_line(report: ValidationReport) -> str:
+    """One validation as a line: where, loss, perplexity, bits per character, whether the best."""
+    place = f"epoch {report.epoch:3d}  step {report.step:6,d}" if report.step else "before training"
+    line = f"{place:<25}"
+    if report.training_loss is not None:
+        line += f"  training loss {report.training_loss:.3f}"
+    if report.loss is None or report.bits_per_character is None:
+        return line
+    return (
+        f"{line}  validation loss {report.loss:.3f}  perplexity {perplexity(report.loss):7,.1f}"
+        f"  bits per character {report.bits_per_character:.3f}{'  best' if report.is_best else ''}"
+    )
+
+
+def _opened_log(path: str) -> Any:
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "a", encoding="utf-8")
+    except OSError as error:
+        raise TweetgenError(
+            f"cannot write {path} ({error.strerror}). Choose another --log_path."
+        ) from error

@@ -1,0 +1,61 @@
+"""The model a training starts from: a pre-trained one, an earlier model file, or random weights."""
+
+from typing import Any, NamedTuple
+
+from tweetgen import pretrained, storage
+from tweetgen.dataset import Tokens
+from tweetgen.errors import TweetgenError
+from tweetgen.pretrained import hub
+
+# float32 weights, gradients, two moments of Adam, and the best weights so far: 5 x 4 bytes.
+BYTES_PER_PARAMETER = 20
+
+
+class Start(NamedTuple):
+    """A transformers model in float32 on the CPU, its config, and the name it was asked for by."""
+
+    name: str
+    config_json: str
+    model: Any
+
+    def describe(self) -> str:
+        """What was loaded and what training it takes, in a line."""
+        size = self.model.num_parameters()
+        memory = size * BYTES_PER_PARAMETER / 1e9
+        return f"{self.name}: {size:,} parameters, about {memory:.1f} GB to train"
+
+
+def starting_model(name: str, tokens: Tokens, from_scratch: bool, seed: int) -> Start:
+    """The model to train on `tokens`: a folder, a hub name or a model file (.pt) of tweetgen.
+
+    Raises:
+        TweetgenError: it cannot be loaded, or was made for another tokenizer than the data.
+    """
+    if from_scratch:
+        return _random_start(name, tokens, seed)
+    if name.endswith(".pt"):
+        content = storage.load_model(name)
+        model = pretrained.model_from_weights(content["config_json"], content["weights"])
+        _check_tokenizer(name, content["tokenizer_json"], tokens)
+        return Start(name, content["config_json"], model)
+    loaded = pretrained.load_pretrained(name)
+    _check_tokenizer(name, loaded.tokenizer_json, tokens)
+    return Start(name, pretrained.config_json_of(loaded.model), loaded.model)
+
+
+def _random_start(name: str, tokens: Tokens, seed: int) -> Start:
+    from tokenizers import Tokenizer
+
+    folder = hub.find_folder(name, hub.TOKENIZER_FILES)
+    shape = (folder / "config.json").read_text("utf-8")
+    vocabulary_size = Tokenizer.from_str(tokens.tokenizer_json).get_vocab_size()
+    model = pretrained.model_from_scratch(shape, vocabulary_size, tokens.eos_token_id, seed)
+    return Start(f"{name} (random weights)", pretrained.config_json_of(model), model)
+
+
+def _check_tokenizer(name: str, tokenizer_json: str, tokens: Tokens) -> None:
+    if tokenizer_json != tokens.tokenizer_json:
+        raise TweetgenError(
+            f"the data was tokenised for {tokens.tokenizer_name}, not for {name}. "
+            f"Run preprocess.py with --model {name}."
+        )
