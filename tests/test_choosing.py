@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from tweetgen.sampling.choosing import choose, penalize, sample, sample_by_sorting
+from tweetgen.sampling.choosing import NUM_UNIFORMS, choose, penalize, sample, sample_by_sorting
 from tweetgen.settings import SamplingSettings
 
 EOS = 0
@@ -65,9 +65,9 @@ def test_sample_draws_each_token_as_often_as_it_should(limits, vocabulary_size):
     generator = torch.Generator().manual_seed(2)
     scores = torch.randn(vocabulary_size, generator=generator) * 2
     first = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
-    second = first[torch.randperm(4000, generator=generator)]
+    others = [first[torch.randperm(4000, generator=generator)] for _ in range(NUM_UNIFORMS - 1)]
     weights = (7 * scores.softmax(0)).expand(4000, -1)
-    tokens = sample(weights, torch.stack([first, second], 1), settings)
+    tokens = sample(weights, torch.stack([first, *others], 1), settings)
     shares = torch.bincount(tokens, minlength=vocabulary_size) / 4000
     intervals = [interval_by_sorting(scores, token, settings) for token in range(vocabulary_size)]
     expected = torch.tensor([max(0.0, high - low) for low, high in intervals])
@@ -77,7 +77,7 @@ def test_sample_draws_each_token_as_often_as_it_should(limits, vocabulary_size):
 
 @pytest.mark.parametrize("vocabulary_size", [3, 64, 300])
 def test_sample_never_draws_a_token_of_no_weight(vocabulary_size):
-    edges = torch.tensor([[0.0, 0.0], [LAST, LAST], [0.5, LAST]], dtype=torch.float64)
+    edges = torch.tensor([[0.0], [LAST], [0.5]], dtype=torch.float64).expand(3, NUM_UNIFORMS)
     for token in (0, 1, vocabulary_size - 1):
         weights = torch.zeros(3, vocabulary_size)
         weights[:, token] = 1e-20
@@ -87,7 +87,7 @@ def test_sample_never_draws_a_token_of_no_weight(vocabulary_size):
 def test_choose_gives_the_model_s_own_log_probability():
     generator = torch.Generator().manual_seed(3)
     logits = torch.randn(6, 500, generator=generator) * 3
-    uniforms = torch.rand(6, 2, dtype=torch.float64, generator=generator)
+    uniforms = torch.rand(6, NUM_UNIFORMS, dtype=torch.float64, generator=generator)
     settings = SamplingSettings(temperature=0.5, top_p=0.5, top_k=3, min_p=0.1)
     choice = choose(logits, logits.clone(), uniforms, settings)
     expected = logits.log_softmax(1).gather(1, choice.tokens[:, None])[:, 0]
@@ -96,7 +96,7 @@ def test_choose_gives_the_model_s_own_log_probability():
 
 def test_choose_applies_the_temperature_before_the_cuts():
     scores = torch.tensor([[2.0, 1.0, 0.0]])  # at 0.5: shares .867 .117 .016
-    last = torch.tensor([[0.999, 0.999]], dtype=torch.float64)
+    last = torch.full((1, NUM_UNIFORMS), 0.999, dtype=torch.float64)
     tokens = [
         choose(scores, scores, last, SamplingSettings(temperature=t, top_p=0.9)).tokens.item()
         for t in (0.3, 0.5, 1.0)
@@ -107,14 +107,14 @@ def test_choose_applies_the_temperature_before_the_cuts():
 
 def test_temperature_zero_takes_the_likeliest_whatever_the_number():
     scores = torch.randn(50, 400, generator=torch.Generator().manual_seed(4))
-    uniforms = torch.linspace(0, 0.999, 100, dtype=torch.float64).view(50, 2)
+    uniforms = torch.linspace(0, 0.999, 200, dtype=torch.float64).view(50, NUM_UNIFORMS)
     settings = SamplingSettings(temperature=0, top_p=1.0)
     assert torch.equal(choose(scores, scores, uniforms, settings).tokens, scores.argmax(1))
 
 
 def test_a_tiny_temperature_is_nearly_greedy():
     scores = torch.randn(50, 400, generator=torch.Generator().manual_seed(4))
-    uniforms = torch.linspace(0, 0.999, 100, dtype=torch.float64).view(50, 2)
+    uniforms = torch.linspace(0, 0.999, 200, dtype=torch.float64).view(50, NUM_UNIFORMS)
     settings = SamplingSettings(temperature=1e-6, top_p=1.0)
     assert torch.equal(choose(scores, scores, uniforms, settings).tokens, scores.argmax(1))
 

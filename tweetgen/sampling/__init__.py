@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from tokenizers import Tokenizer
 
-from tweetgen.device import choose_device
+from tweetgen.device import choose_device, keep_freed_memory
 from tweetgen.errors import TweetgenError
 from tweetgen.length import weighted_length
 from tweetgen.sampling.decoder import Decoder, Prefix, load_decoder
@@ -80,9 +80,10 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
     Raises:
         TweetgenError: the device is missing, or transformers does not know the model.
     """
-    decoder = load_decoder(
-        model_file["config_json"], model_file["weights"], choose_device(device), precision
-    )
+    place = choose_device(device)
+    if place.type == "cpu":
+        keep_freed_memory()
+    decoder = load_decoder(model_file["config_json"], model_file["weights"], place, precision)
     tokenizer = encoder(model_file["tokenizer_json"])
     eos_token_id = model_file["eos_token_id"]
     added = tokenizer.get_added_tokens_decoder()

@@ -1,4 +1,4 @@
-"""The next token of each row: from logits and two random numbers to a token.
+"""The next token of each row: from logits and a few random numbers to a token.
 
 Shapes: B rows, V vocabulary, T tokens of the longest row.
 """
@@ -13,6 +13,7 @@ from tweetgen.settings import SamplingSettings
 
 FIRST_CANDIDATES = 64
 WIDENING = 16
+NUM_UNIFORMS = 4  # for each token: three are tried before anything is sorted
 COLUMN_HEIGHT = 64
 ALMOST_ONE = 1 - 1e-12  # so that no rounding makes a number pass the last sum
 SMALLEST_SHARE = 1e-300  # so that a token with a share of zero is never kept
@@ -31,14 +32,14 @@ def choose(logits: Tensor, scores: Tensor, uniforms: Tensor, settings: SamplingS
     Args:
         logits: float32 (B, V), what the model says; for the log-probabilities.
         scores: float32 (B, V), the same after any penalties; for the choice. May be `logits`.
-        uniforms: float64 (B, 2), from 0 up to but not including 1.
+        uniforms: float64 (B, NUM_UNIFORMS), from 0 up to but not including 1.
         settings: temperature, top_k, top_p and min_p, cut off in this order.
     """
     if settings.temperature == 0:
         tokens = scores.argmax(1)
     else:
         best = scores.amax(1, keepdim=True)
-        tokens = sample(((scores - best) / settings.temperature).exp_(), uniforms, settings)
+        tokens = sample((scores - best).div_(settings.temperature).exp_(), uniforms, settings)
     best = logits.amax(1, keepdim=True)
     log_totals = (logits - best).exp_().sum(1, keepdim=True).log_() + best
     return Choice(tokens, (logits.gather(1, tokens[:, None]) - log_totals)[:, 0])
@@ -48,19 +49,30 @@ def sample(weights: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Ten
     """Tokens int64 (B,), by what top_k, top_p and min_p keep of the weights float32 (B, V).
 
     A token is drawn from all, which needs no sorting. If it is one of those kept, it is as likely
-    as it should be; otherwise a second one is drawn, from those kept.
+    as it should be; otherwise another is drawn, and after some tries one from those kept.
     """
     if settings.top_k:
-        return sample_by_sorting(weights, uniforms[:, 1], settings)
+        return sample_by_sorting(weights, uniforms[:, -1], settings)
     tokens = _sample_all(weights, uniforms[:, 0])
-    chosen = weights.gather(1, tokens[:, None])
-    likelier = torch.where(weights > chosen, weights, 0).sum(1)
-    kept = (likelier < settings.top_p * weights.sum(1)) | (settings.top_p == 1)
-    kept &= chosen[:, 0] >= settings.min_p * weights.amax(1)
-    rest = (~kept).nonzero()[:, 0]
-    if len(rest):
-        tokens[rest] = sample_by_sorting(weights[rest], uniforms[rest, 1], settings)
+    rest = (~_is_kept(weights, tokens, settings)).nonzero()[:, 0]
+    for number in range(1, NUM_UNIFORMS - 1):
+        if not len(rest):
+            return tokens
+        some = weights[rest]
+        tokens[rest] = _sample_all(some, uniforms[rest, number])
+        rest = rest[~_is_kept(some, tokens[rest], settings)]
+    tokens[rest] = sample_by_sorting(weights[rest], uniforms[rest, -1], settings)
     return tokens
+
+
+def _is_kept(weights: Tensor, tokens: Tensor, settings: SamplingSettings) -> Tensor:
+    """Whether top_p and min_p keep these tokens, bool (B,)."""
+    chosen = weights.gather(1, tokens[:, None])
+    kept = chosen[:, 0] >= settings.min_p * weights.amax(1)
+    if settings.top_p == 1:
+        return kept
+    likelier = weights.masked_fill(weights <= chosen, 0).sum(1)
+    return kept & (likelier < settings.top_p * weights.sum(1))
 
 
 def _sample_all(weights: Tensor, uniforms: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from tweetgen.sampling.choosing import choose, penalize
+from tweetgen.sampling.choosing import NUM_UNIFORMS, choose, penalize
 from tweetgen.sampling.decoder import Decoder, Prefix
 from tweetgen.settings import SamplingSettings
 
@@ -78,7 +78,7 @@ class Batch:
         shape, device = (settings.batch_size, self._longest), decoder.device
         self._never = torch.tensor(never, dtype=torch.int64, device=device)
         self._history = torch.zeros(shape, dtype=torch.int64, device=device)  # prompt and draft
-        self._uniforms = torch.zeros((*shape, 2), dtype=torch.float64, device=device)
+        self._uniforms = torch.zeros((*shape, NUM_UNIFORMS), dtype=torch.float64, device=device)
         self._lengths = torch.zeros(shape[0], dtype=torch.int64, device=device)
         self._log_sums = torch.zeros(shape[0], device=device)
 
@@ -98,7 +98,7 @@ class Batch:
                 draft_seed(self._settings.seed, order.prompt, order.draft)
             )
             self._uniforms[row] = torch.rand(
-                (self._longest, 2), dtype=torch.float64, generator=generator
+                (self._longest, NUM_UNIFORMS), dtype=torch.float64, generator=generator
             )
         self._orders += orders
         return self._extend(first, torch.stack([order.prefix.logits for order in orders]))
@@ -123,7 +123,8 @@ class Batch:
         if self._settings.repetition_penalty != 1 or self._settings.no_repeat_ngram:
             history = self._history[rows, : int(lengths.max())]
             scores = penalize(logits, history, lengths, self._eos, self._settings)
-        uniforms = self._uniforms[rows].gather(1, lengths[:, None, None].expand(-1, 1, 2))[:, 0]
+        numbers = torch.arange(len(lengths), device=lengths.device)
+        uniforms = self._uniforms[rows][numbers, lengths]
         choice = choose(logits, scores, uniforms, self._settings)
         self._history[rows].scatter_(1, lengths[:, None], choice.tokens[:, None])
         self._log_sums[rows] += choice.log_probabilities

@@ -21,7 +21,12 @@ def gelu_tanh(x: Tensor) -> Tensor:
     return twice_u.add_(2 * math.sqrt(2 / math.pi)).mul_(x).sigmoid_().mul_(x)
 
 
-GELUS = {"gelu_new": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh, "gelu": F.gelu}
+def gelu(x: Tensor) -> Tensor:
+    """GELU by the error function."""
+    return F.gelu(x)
+
+
+GELUS = {"gelu_new": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh, "gelu": gelu}
 
 # Keys and values of so many tokens are looked at together: sums over rows of different lengths
 # then run in the same order, whatever the longest row.
