@@ -173,8 +173,8 @@ def try_inputs(folder, name, num_inputs):
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(*strategies)
-    def attempt(*arguments):
+    @given(st.tuples(*strategies))
+    def attempt(arguments):
         function(folder, *arguments)
 
     attempt()

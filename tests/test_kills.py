@@ -1,7 +1,7 @@
 """SIGKILL at random moments: what is on disk always loads, and resuming ends in the same weights.
 
-The normal run kills five times; `pytest -m slow tests/test_kills.py` a hundred times, and leaves
-the figures in tests/benchmarks/results/kills.json.
+`pytest -m slow tests/test_kills.py` kills a hundred times, and leaves the figures in
+tests/benchmarks/results/kills.json.
 """
 
 import json
@@ -120,12 +120,14 @@ def kill_preprocessing(folder, num_kills, choose):
     return hits
 
 
+@pytest.mark.slow
 def test_R13_killed_trainings_resume_to_the_same_weights(tmp_path):
     seed = random.randrange(10**6)
     print("seed", seed)
     assert kill_trainings(tmp_path, 3, random.Random(seed)) == 3
 
 
+@pytest.mark.slow
 def test_R13_killed_preprocessing_leaves_the_old_file(tmp_path):
     seed = random.randrange(10**6)
     print("seed", seed)
