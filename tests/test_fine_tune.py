@@ -102,9 +102,7 @@ def test_R17_running_twice_keeps_the_first_model_once(data, monkeypatch, capsys)
     assert not (data / "out" / "a.resume.pt").exists()
 
 
-@pytest.mark.parametrize(
-    "step, number, code", [(2, signal.SIGINT, 130), (3, signal.SIGTERM, 143)]
-)
+@pytest.mark.parametrize("step, number, code", [(2, signal.SIGINT, 130), (3, signal.SIGTERM, 143)])
 def test_R24_R25_a_stopped_training_resumes_to_the_same_end(data, monkeypatch, step, number, code):
     with monkeypatch.context() as patch:
         stop_after(patch, step, number)

@@ -123,6 +123,8 @@ class TrainingSettings:
 class SamplingSettings:
     """How tweets are drawn, and which drafts are good enough to show."""
 
+    # Temperature and top-p: of 15 pairs tried on models/base after fine-tuning, the one with the
+    # fewest invented words among those about as varied as held-out tweets (2026-11-23).
     max_length: int = setting(280, "longest tweet by X's own count; 0 = no limit", minimum=0)
     temperature: float = setting(0.9, "higher is wilder; 0 always takes the likeliest", minimum=0)
     top_p: float = setting(0.9, "keep the likeliest tokens with this share", above=0, maximum=1)

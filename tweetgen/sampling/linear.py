@@ -11,7 +11,7 @@ from torch import Tensor
 FEWEST_ROWS = 8
 
 # 7 bits of weight: with 8, fbgemm's 16-bit sums of two products overflow on processors without
-# VNNI. Over the held-out tweets of models/base, 7 bits cost 0.03 % of the bits per character.
+# VNNI. On 150 tweets models/base loses 0.09 % nats a token by it.
 WEIGHT_LEVELS = 63
 INPUT_LEVELS = 127
 SMALLEST_SCALE = 1e-30  # keeps a row of zeros from being divided by zero
