@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tiny import END, END_ID, byte_tokenizer_json, tiny_tokens
-from tweetgen.dataset import TrainingOrder, encoder, join, make_batch
+from tweetgen.dataset import TrainingOrder, join, make_batch
+from tweetgen.tokens import encoder
 
 
 @pytest.mark.parametrize("text", [END, f"so {END} it goes", f"{END}{END}", "<|endoftext|"])

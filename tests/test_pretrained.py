@@ -8,8 +8,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from tests.tiny import CONTEXT_LENGTH, END, END_ID, tiny_model, tiny_model_folder
 from tweetgen import pretrained
-from tweetgen.dataset import encoder
 from tweetgen.errors import TweetgenError
+from tweetgen.tokens import encoder
 
 IDS = torch.tensor([[END_ID, 65, 66, 67]])
 ARCHITECTURES = ["gpt2", "llama"]

@@ -8,8 +8,9 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from tweetgen.dataset import Tokens, encoder, join
+from tweetgen.dataset import Tokens, join
 from tweetgen.storage import fingerprint
+from tweetgen.tokens import encoder
 
 END = "<|endoftext|>"
 END_ID = 256  # after the 256 bytes

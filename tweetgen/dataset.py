@@ -62,18 +62,6 @@ class Tokens:
         return self.offsets[1:] - self.offsets[:-1]
 
 
-def encoder(tokenizer_json: str) -> Tokenizer:
-    """The tokenizer, set to take every text as text: special-token strings are characters in it.
-
-    Use `encode(text, add_special_tokens=False).ids`.
-    """
-    tokenizer = Tokenizer.from_str(tokenizer_json)
-    tokenizer.encode_special_tokens = True
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
 def join(tweets: Sequence[Sequence[int]], eos_token_id: int) -> tuple[Tensor, Tensor]:
     """`ids` and `offsets` of a token file, from the ids of each tweet without EOS.
 
