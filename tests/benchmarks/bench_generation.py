@@ -1,0 +1,158 @@
+"""Measure generation: tokens a second beside other engines, cold start, and a thousand tweets.
+
+    python -m tests.benchmarks.bench_generation --peers VENV/bin/python
+        [--model_path models/fine_tuned_model.pt] [--quick]
+
+The engines draw from models of random weights whose logits are as spread as a trained model's; the
+speed does not depend on what the weights are. `--model_path` is a fine-tuned models/base, for the
+cold start and the thousand tweets. Writes results/generation.json.
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from tests.benchmarks import harness
+from tests.benchmarks.engines import NUM_TOKENS
+
+ROWS = (64, 16, 1)
+SPREAD = 6  # times the logits of random weights: a standard deviation of about 3
+NUM_TWEETS = (10, 100, 1000)
+OURS = "tweetgen-int8"
+ENGINES = ("tweetgen-int8", "tweetgen-fp32")
+PEERS = ("transformers-fp32", "transformers-bf16", "ctranslate2-int8", "ctranslate2-float32")
+IMPORT = "from transformers import AutoModelForCausalLM"
+
+
+def write_model(folder, config):
+    """A folder with a model of this config, with a context of NUM_TOKENS."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    config.n_positions = NUM_TOKENS
+    config.bos_token_id = config.eos_token_id = config.vocab_size - 1
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    model.transformer.ln_f.weight.data *= SPREAD
+    model.transformer.wte.weight.data[config.eos_token_id] = 0  # never drawn
+    model.save_pretrained(folder)
+    shutil.copy(harness.PROJECT / "models" / "base" / "tokenizer.json", folder)
+
+
+def engine_speed(engine, folder, python):
+    """One run of an engine: tokens a second for each number of rows, and peak memory."""
+    script = Path(__file__).with_name("engines.py")
+    run = harness.run([python, script, engine, folder, *ROWS], OMP_WAIT_POLICY="PASSIVE")
+    return json.loads(run.output.splitlines()[-1])
+
+
+def compare_engines(folder, peers, repeats):
+    """Tokens a second of each engine by number of rows, memory, and how we compare."""
+    subjects = {name: partial(engine_speed, name, folder, sys.executable) for name in ENGINES}
+    if peers:
+        import torch
+
+        from tweetgen.device import choose_precision
+
+        # Where the processor does not multiply in bf16, it is much slower than float32.
+        has_bf16 = choose_precision("auto", torch.device("cpu")) == torch.bfloat16
+        names = [name for name in PEERS if has_bf16 or "bf16" not in name]
+        subjects |= {name: partial(engine_speed, name, folder, peers) for name in names}
+    runs = harness.alternate(subjects, repeats, warm_up=False)
+    results = {}
+    for name, found in runs.items():
+        results[name] = {"peak_megabytes": round(max(run["peak_bytes"] for run in found) / 1e6)}
+        for rows in map(str, ROWS):
+            own, ours = (
+                [run["tokens_per_second"][rows] for run in runs[key]] for key in (name, OURS)
+            )
+            results[name][rows] = harness.summary(own)
+            if name != OURS:
+                results[name][f"{OURS} is times as fast at {rows}"] = harness.ratio(ours, own)
+    return results
+
+
+def seconds(line):
+    """How long a command takes."""
+    return harness.run(line).seconds
+
+
+def cold_start(model_path, repeats):
+    """Seconds to the first tweet, beside the import of transformers alone."""
+    tweet = [sys.executable, "generate.py", "--model_path", model_path, "--num_tweets", 1]
+    subjects = {
+        "first tweet": partial(seconds, tweet),
+        "import of transformers": partial(seconds, [sys.executable, "-c", IMPORT]),
+    }
+    found = harness.alternate(subjects, repeats)
+    results = {name: harness.summary(values) for name, values in found.items()}
+    return results | {"ratio": harness.ratio(*found.values())}
+
+
+def many_tweets(model_path, repeats):
+    """Tweets a second, redraws included and loading not, and memory, by number of tweets."""
+    line = [sys.executable, "-c", THOUSAND, model_path]
+    rows = []
+    for num_tweets in NUM_TWEETS:
+        runs = [harness.run([*line, num_tweets, seed]) for seed in range(repeats)]
+        found = [json.loads(run.output) for run in runs]
+        rows.append(
+            {
+                "tweets": num_tweets,
+                "tweets_per_second": harness.summary([one["speed"] for one in found]),
+                "drafts": harness.summary([one["drafts"] for one in found]),
+                "peak_megabytes": round(max(run.peak_bytes for run in runs) / 1e6),
+            }
+        )
+    return rows
+
+
+THOUSAND = """
+import json, os, sys, time
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from tweetgen import sampling, storage
+from tweetgen.settings import SamplingSettings
+path, num_tweets, seed = sys.argv[1], *map(int, sys.argv[2:])
+model = sampling.load(storage.load_model(path))
+tally = sampling.Tally()
+start = time.perf_counter()
+settings = SamplingSettings(seed=seed)
+found = sum(1 for _ in sampling.generate(model, [""], num_tweets, settings, tally=tally))
+assert found == num_tweets
+print(json.dumps({"speed": found / (time.perf_counter() - start), "drafts": tally.drafts}))
+"""
+
+
+def main():
+    flags = harness.parser((__doc__ or "").split("\n")[0])
+    flags.add_argument("--model_path", type=Path, default=Path("models/fine_tuned_model.pt"))
+    arguments = flags.parse_args()
+    import transformers
+
+    repeats = 1 if arguments.quick else 5
+    configs = {
+        "GPT-2": transformers.GPT2Config(),
+        "base": transformers.AutoConfig.from_pretrained(harness.PROJECT / "models" / "base"),
+    }
+    results = {}
+    for name, config in configs.items():
+        with tempfile.TemporaryDirectory() as folder:
+            write_model(folder, config)
+            results[name] = compare_engines(folder, arguments.peers, repeats)
+        table = [(name, *(f"{rows} rows" for rows in ROWS))]
+        for engine, found in results[name].items():
+            table.append((engine, *(found[str(rows)]["median"] for rows in ROWS)))
+        harness.print_table(table)
+    if arguments.model_path.is_file():
+        results["cold start"] = cold_start(arguments.model_path.resolve(), repeats)
+        results["tweets"] = many_tweets(arguments.model_path.resolve(), repeats)
+        print(json.dumps(results["cold start"]), json.dumps(results["tweets"]), sep="\n")
+    command = "python -m tests.benchmarks.bench_generation" + " --quick" * arguments.quick
+    harness.save("generation", harness.document(command, results))
+
+
+if __name__ == "__main__":
+    main()
