@@ -122,7 +122,14 @@ def main(argv: list[str] | None = None) -> int:
         from tweetgen.evaluation import evaluate
 
         tokens = Tokens.from_file(storage.load_tokens(arguments.data))
-        evaluation = evaluate(model_file, tokens, settings, NUM_EVALUATION_SAMPLES)
+        evaluation = evaluate(
+            model_file,
+            tokens,
+            settings,
+            NUM_EVALUATION_SAMPLES,
+            device=arguments.device,
+            precision=arguments.precision,
+        )
         for line in evaluation.table().splitlines():
             console.show(line)
         return 0

@@ -56,7 +56,11 @@ def fast_encoder(tokenizer_json: str) -> Encode:
     # White space other than the space is not printable. Kitoken takes it as one word with what
     # follows, GPT-2's rules do not: "\n's" differs (once in 927,578 raw tweets).
     def encode_fast(texts: list[str]) -> list[list[int]]:
-        return [kitoken.encode(t) if t.isprintable() else encode([t])[0] for t in texts]
+        rows: list[list[int]] = kitoken.encode_all(texts)
+        for number, text in enumerate(texts):
+            if not text.isprintable():
+                rows[number] = encode([text])[0]
+        return rows
 
     return encode_fast
 

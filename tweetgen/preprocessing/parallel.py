@@ -1,5 +1,6 @@
 """One task shared between processes: each works on its own part and reports as it goes."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -117,6 +118,7 @@ def _work(
     """What runs in a process: do the share and send its reports."""
     for number in STOP_SIGNALS:  # they reach the whole group; it is the parent who ends us
         signal.signal(number, signal.SIG_IGN)
+    gc.disable()  # no task makes cycles, and looking for them took a tenth of the time
     for reader in readers:  # inherited: while they are open here, sending to a dead parent works
         reader.close()
     try:
