@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 from tests.tiny import CONTEXT_LENGTH, END, END_ID, tiny_model, tiny_model_folder
 from tweetgen import pretrained
 from tweetgen.errors import TweetgenError
+from tweetgen.pretrained.export import export_folder
 from tweetgen.tokens import encoder
 
 IDS = torch.tensor([[END_ID, 65, 66, 67]])
@@ -63,7 +64,7 @@ def test_exported_folder_gives_the_same_logits_and_generates(architecture, tmp_p
     source = pretrained.read_tokenizer(tiny_model_folder(tmp_path / "source", architecture))
     config_json, weights = pretrained.config_json_of(model), pretrained.weights_of(model)
     folder = tmp_path / "out" / "export"
-    pretrained.export(folder, config_json, weights, source.tokenizer_json, END_ID)
+    export_folder(folder, config_json, weights, source.tokenizer_json, END_ID)
     again = AutoModelForCausalLM.from_pretrained(folder)
     assert torch.equal(logits(again), logits(model))
     tokenizer = AutoTokenizer.from_pretrained(folder)

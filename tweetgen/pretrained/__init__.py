@@ -1,16 +1,16 @@
-"""Language models as folders, hub names and weights: in, and out again. All of transformers' files.
+"""Language models by folder, hub name or .gguf file, and from weights. All of transformers' files.
 
-Only safetensors are read, and no code that comes with a model is ever run.
+Only safetensors and .gguf are read, and no code that comes with a model is ever run.
 """
 
 import json
-import os
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
+from tweetgen.pretrained import gguf
 from tweetgen.pretrained.hub import MODEL_FILES, TOKENIZER_FILES, find_folder
+from tweetgen.pretrained.library import first_line, quiet_transformers
 
 # What the families of transformers call the longest text they can read.
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
@@ -34,11 +34,15 @@ class Pretrained(NamedTuple):
 
 
 def load_pretrained(name: str) -> Pretrained:
-    """The model and tokenizer in a folder, or of a hub name (from its cache, else downloaded).
+    """The model and tokenizer in a folder or .gguf file, or of a hub name (cached or downloaded).
 
     Raises:
         TweetgenError: no such folder or model, no network, or a folder without safetensors.
     """
+    if file := gguf.find_file(name):
+        config_json, quantised = gguf.read_model(file)
+        model = model_from_weights(config_json, weights_of(quantised))
+        return Pretrained(model, *gguf.read_tokenizer(file)[:2])
     folder = find_folder(name, MODEL_FILES)
     tokenizer = read_tokenizer(folder)
     if not list(folder.glob("*.safetensors")):
@@ -48,7 +52,7 @@ def load_pretrained(name: str) -> Pretrained:
         )
     from safetensors import SafetensorError
 
-    transformers = _quiet_transformers()
+    transformers = quiet_transformers()
     try:
         model, report = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
@@ -61,18 +65,21 @@ def load_pretrained(name: str) -> Pretrained:
     except (ValueError, OSError, KeyError, SafetensorError) as error:
         raise TweetgenError(
             f"{folder} is not a causal language model that transformers can load: "
-            f"{_first_line(error)} Name another model."
+            f"{first_line(error)} Name another model."
         ) from error
     _check_complete(report, str(folder))
     return Pretrained(model, tokenizer.tokenizer_json, tokenizer.eos_token_id)
 
 
 def load_tokenizer(name: str) -> PretrainedTokenizer:
-    """The tokenizer of a folder or hub name, without loading (or downloading) its weights.
+    """The tokenizer of a model, without loading (or downloading) its weights.
 
     Raises:
         TweetgenError: as load_pretrained.
     """
+    if file := gguf.find_file(name):
+        tokenizer_json, eos_token_id, config = gguf.read_tokenizer(file)
+        return PretrainedTokenizer(tokenizer_json, eos_token_id, context_length(config))
     return read_tokenizer(find_folder(name, TOKENIZER_FILES))
 
 
@@ -123,7 +130,7 @@ def _eos_token_id(folder: Path, config: dict[str, Any], tokenizer_json: str) -> 
 
 def _converted_tokenizer(folder: Path) -> str:
     """The tokenizer.json that transformers makes of older files (vocab.json, *.model)."""
-    transformers = _quiet_transformers()
+    transformers = quiet_transformers()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
@@ -143,7 +150,7 @@ def model_from_weights(config_json: str, weights: dict[str, Any]) -> Any:
     """
     import torch
 
-    transformers = _quiet_transformers()
+    transformers = quiet_transformers()
     config = _config(config_json)
     with torch.device("meta"):
         kind = type(transformers.AutoModelForCausalLM.from_config(config))
@@ -158,7 +165,7 @@ def model_from_scratch(config_json: str, vocabulary_size: int, eos_token_id: int
     """A model with random weights, of the config's shape but the given vocabulary."""
     import torch
 
-    transformers = _quiet_transformers()
+    transformers = quiet_transformers()
     config = _config(config_json)
     config.vocab_size = vocabulary_size
     config.bos_token_id = config.eos_token_id = config.pad_token_id = eos_token_id
@@ -181,56 +188,13 @@ def weights_of(model: Any) -> dict[str, Any]:
     return weights
 
 
-def export(
-    folder: str | Path,
-    config_json: str,
-    weights: dict[str, Any],
-    tokenizer_json: str,
-    eos_token_id: int,
-) -> None:
-    """Write a folder that `transformers.pipeline("text-generation", folder)` loads.
-
-    Raises:
-        TweetgenError: the folder cannot be written.
-    """
-    from safetensors.torch import save
-    from tokenizers import Tokenizer
-
-    from tweetgen.files import atomic_write, write_text
-
-    folder = Path(folder)
-    config = json.loads(config_json) | {"dtype": "float32", "eos_token_id": eos_token_id}
-    end = Tokenizer.from_str(tokenizer_json).id_to_token(eos_token_id)
-    with atomic_write(folder / "model.safetensors") as file:
-        file.write(save({n: t.contiguous() for n, t in weights.items()}, {"format": "pt"}))
-    documents = {
-        "config.json": config,
-        "generation_config.json": {
-            "bos_token_id": eos_token_id,
-            "eos_token_id": eos_token_id,
-            "pad_token_id": eos_token_id,
-            "do_sample": True,
-        },
-        "tokenizer_config.json": {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": end,
-            "eos_token": end,
-            "clean_up_tokenization_spaces": False,
-            "model_max_length": context_length(config),
-        },
-    }
-    for name, document in documents.items():
-        write_text(folder / name, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    write_text(folder / "tokenizer.json", tokenizer_json)
-
-
 def config_json_of(model: Any) -> str:
     """The model's config as JSON, enough to build it again."""
     return str(model.config.to_json_string(use_diff=True))
 
 
 def _config(config_json: str) -> Any:
-    transformers = _quiet_transformers()
+    transformers = quiet_transformers()
     content = json.loads(config_json)
     try:
         return transformers.AutoConfig.for_model(**content)
@@ -249,16 +213,6 @@ def _check_complete(report: dict[str, Any], where: str) -> None:
         )
 
 
-def _quiet_transformers() -> Any:
-    """The transformers package, without its progress bars and load reports."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    with warnings.catch_warnings(action="ignore"):
-        import transformers
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    return transformers
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -270,7 +224,3 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _listing(folder: Path) -> str:
     names = sorted(path.name for path in folder.iterdir())
     return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0].rstrip(".") + "."

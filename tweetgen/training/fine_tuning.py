@@ -10,6 +10,7 @@ from tweetgen import console, pretrained, storage
 from tweetgen.dataset import Tokens
 from tweetgen.device import choose_device, choose_precision
 from tweetgen.evaluation import evaluate
+from tweetgen.pretrained.export import export_folder
 from tweetgen.sampling import first_drafts, generate, originality
 from tweetgen.settings import SamplingSettings, TrainingSettings
 from tweetgen.training import Training, schedule
@@ -128,7 +129,7 @@ class FineTuning:
             return
         content = self._content(self.training.best_weights, {})
         keys = ("config_json", "weights", "tokenizer_json", "eos_token_id")
-        pretrained.export(folder, *(content[key] for key in keys))
+        export_folder(folder, *(content[key] for key in keys))
         self.say(f"wrote {folder}")
 
     def _content(self, weights: dict[str, Any], hashes: dict[str, Any]) -> dict[str, Any]:
