@@ -122,8 +122,9 @@ def a_text(folder, text):
 
 
 def a_prompt(folder, prompt):
+    # Without chance a model that knows nothing is asked once, not 200 times.
     flags = ["--model_path", folder.path / "model.pt", "--num_tweets", 1, "--max_length", 0]
-    folder.run(generate.main, *flags, f"--prompt={prompt}")
+    folder.run(generate.main, *flags, "--temperature", 0, f"--prompt={prompt}")
 
 
 def mutated(content, cuts):
@@ -143,7 +144,7 @@ def a_damaged_file(folder, cuts, is_model):
     path = folder.path / "damaged.pt"
     path.write_bytes(mutated(folder.model if is_model else folder.tokens, cuts))
     if is_model:
-        folder.run(generate.main, "--model_path", path, "--num_tweets", 1, "--max_length", 0)
+        folder.run(generate.main, "--model_path", path, "--num_tweets", 1, "--temperature", 0)
     else:
         output = folder.path / "out" / "a.pt"
         folder.run(fine_tune.main, "--data", path, "--output_path", output, "--max_steps", 1)

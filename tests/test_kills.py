@@ -4,17 +4,20 @@
 tests/benchmarks/results/kills.json.
 """
 
+import contextlib
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
 import torch
 
+import fine_tune
+import preprocess
 from tests.benchmarks import harness
 from tests.conftest import PROJECT
 from tests.examples import tokens_content
@@ -23,42 +26,48 @@ from tests.tiny import tiny_model_folder
 from tweetgen import storage
 
 RESULTS = PROJECT / "tests" / "benchmarks" / "results" / "kills.json"
-TRAIN = ["fine_tune.py", "--data", "tokens.pkl", "--output_path", "out/a.pt", "--batch_size", "2"]
+TRAIN = ["--data", "tokens.pkl", "--output_path", "out/a.pt", "--batch_size", "2"]
 TRAIN += ["--epochs", "3", "--patience", "0", "--learning_rate", "0.003"]
 TRAIN += ["--save_minutes", "0.0005"]
-PREPROCESS = ["preprocess.py", "--data_path", "tweets.csv", "--model", "tiny", "--workers", "2"]
+PREPROCESS = ["--data_path", "tweets.csv", "--model", "tiny", "--workers", "2"]
 
 
-def start(folder, command):
-    return subprocess.Popen(
-        [sys.executable, PROJECT / command[0], *command[1:]],
-        cwd=folder,
-        env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+def start(folder, main, arguments):
+    """Run a script in a child that has all imports behind it, so that kills hit its work."""
+
+    def child():
+        os.setsid()  # with its workers it can be killed as one
+        os.chdir(folder)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        sys.exit(main(arguments))
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    return process
 
 
-def timed(folder, command):
-    """Seconds that the command takes when nobody kills it."""
-    begin = time.perf_counter()
-    process = start(folder, command)
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == 0, errors.decode()
+def timed(folder, main, arguments):
+    """Seconds that the script takes when nobody kills it; run here, which imports what it needs."""
+    with contextlib.chdir(folder):
+        main(arguments)
+        begin = time.perf_counter()
+        assert main(arguments) == 0
     return time.perf_counter() - begin
 
 
-def kill_at(folder, command, seconds):
-    """Run the command and kill it, workers and all, after this long; whether it still ran."""
-    process = start(folder, command)
-    try:
-        process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
+def kill_at(folder, main, arguments, seconds):
+    """Run the script and kill it, workers and all, after this long; whether it still ran."""
+    process = start(folder, main, arguments)
+    process.join(seconds)
+    if process.exitcode is not None:
+        return False
+    with contextlib.suppress(ProcessLookupError):  # it has not called setsid yet
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return True
-    return False
+    process.kill()
+    process.join()
+    return True
 
 
 def check_what_is_left(folder):
@@ -86,21 +95,21 @@ def kill_trainings(folder, num_kills, choose):
     tiny_model_folder(folder / "tiny")
     content = tokens_content(num_tweets=14, validation_start=12) | {"tokenizer_name": "tiny"}
     storage.save_tokens(folder / "tokens.pkl", content)
-    whole = timed(folder, TRAIN)
+    whole = timed(folder, fine_tune.main, TRAIN)
     expected, hits = weights_of(folder), 0
     for name in os.listdir(folder / "out"):
         (folder / "out" / name).unlink()
     while hits < num_kills:
-        # The first half is imports: most kills should hit training and saving.
         resume = ["--resume"] if (folder / "out" / "a.resume.pt").exists() else []
-        hits += kill_at(folder, [*TRAIN, *resume], whole * choose.uniform(0.3, 1.0))
+        hits += kill_at(folder, fine_tune.main, [*TRAIN, *resume], whole * choose.random())
         check_what_is_left(folder)
         if (folder / "out" / "a.pt").exists() and not (folder / "out" / "a.resume.pt").exists():
             assert equal(weights_of(folder), expected)
             for name in os.listdir(folder / "out"):
                 (folder / "out" / name).unlink()
     resume = ["--resume"] if (folder / "out" / "a.resume.pt").exists() else []
-    timed(folder, [*TRAIN, *resume])
+    with contextlib.chdir(folder):
+        assert fine_tune.main([*TRAIN, *resume]) == 0
     assert equal(weights_of(folder), expected)
     return hits
 
@@ -109,25 +118,24 @@ def kill_preprocessing(folder, num_kills, choose):
     """Kill preprocessing at random moments; how many kills hit a running one."""
     tiny_model_folder(folder / "tiny")
     write_tweets(folder / "tweets.csv")
-    whole = timed(folder, PREPROCESS)
+    whole = timed(folder, preprocess.main, PREPROCESS)
     expected, hits = (folder / "data" / "processed.pkl").read_bytes(), 0
     while hits < num_kills:
-        hits += kill_at(folder, PREPROCESS, whole * choose.uniform(0.1, 1.0))
+        hits += kill_at(folder, preprocess.main, PREPROCESS, whole * choose.random())
         check_what_is_left(folder)
         assert (folder / "data" / "processed.pkl").read_bytes() == expected
-    timed(folder, PREPROCESS)
+    with contextlib.chdir(folder):
+        assert preprocess.main(PREPROCESS) == 0
     assert not [name for name in os.listdir(folder / "data") if name.endswith("part")]
     return hits
 
 
-@pytest.mark.slow
 def test_R13_killed_trainings_resume_to_the_same_weights(tmp_path):
     seed = random.randrange(10**6)
     print("seed", seed)
     assert kill_trainings(tmp_path, 3, random.Random(seed)) == 3
 
 
-@pytest.mark.slow
 def test_R13_killed_preprocessing_leaves_the_old_file(tmp_path):
     seed = random.randrange(10**6)
     print("seed", seed)

@@ -217,3 +217,9 @@ def test_folder_without_any_tokenizer_is_refused(tmp_path):
     (folder / "tokenizer.json").unlink()
     with pytest.raises(TweetgenError, match=r"no tokenizer\.json"):
         pretrained.load_tokenizer(str(folder))
+
+
+def test_bundled_model_is_found_from_any_folder(tmp_path, monkeypatch):
+    expected = pretrained.load_tokenizer("models/base")
+    monkeypatch.chdir(tmp_path)
+    assert pretrained.load_tokenizer("models/base") == expected

@@ -352,3 +352,11 @@ def test_other_runtime_errors_are_not_hidden(monkeypatch):
     monkeypatch.setattr(Learner, "add_gradients", lambda *args: torch.ones(2) @ torch.ones(3))
     with pytest.raises(RuntimeError):
         list(training.run())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_compiled_layers_give_the_same_losses(checkpointing):
+    plain = [report.loss for report in steps(start(epochs=2))]
+    compiled = start(epochs=2, compile=True, gradient_checkpointing=checkpointing)
+    assert [report.loss for report in steps(compiled)] == pytest.approx(plain, rel=1e-4)

@@ -104,6 +104,9 @@ class TrainingSettings:
     weight_decay: float = setting(0.0, "AdamW's weight decay; 0 is Adam", minimum=0, maximum=1)
     max_grad_norm: float = setting(1.0, "clip gradients to this norm; 0 = off", minimum=0)
     dropout: float = setting(0.0, "dropout while training", minimum=0, maximum=0.9)
+    freeze_layers: int = setting(
+        0, "train only the layers after the first N, if above 0", minimum=0
+    )
     accumulate: int = setting(1, "split each batch into this many, for less memory", minimum=1)
     patience: int = setting(
         2, "stop after this many validations without improvement; 0 = never", minimum=0

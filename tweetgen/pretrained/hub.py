@@ -6,6 +6,8 @@ from typing import Any
 
 from tweetgen.errors import TweetgenError
 
+PROJECT = Path(__file__).resolve().parent.parent.parent
+BUNDLED = "models/base"  # the default, found from any working directory
 TOKENIZER_FILES = ("config.json", "tokenizer*", "vocab*", "merges.txt", "*.model")
 MODEL_FILES = (*TOKENIZER_FILES, "model*.safetensors", "model.safetensors.index.json")
 
@@ -17,6 +19,8 @@ def find_folder(name: str, files: Sequence[str]) -> Path:
         TweetgenError: no such folder, or no such model in the cache and on the hub.
     """
     folder = Path(name).expanduser()
+    if name == BUNDLED and not folder.is_dir():
+        folder = PROJECT / BUNDLED
     if folder.is_dir():
         if (folder / "config.json").is_file():
             return folder

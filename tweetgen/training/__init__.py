@@ -18,7 +18,7 @@ from tweetgen.errors import TweetgenError
 from tweetgen.pretrained import weights_of
 from tweetgen.settings import TrainingSettings
 from tweetgen.training.distributed import Ranks
-from tweetgen.training.learner import Learner, compile_layers, set_dropout
+from tweetgen.training.learner import Learner, compile_layers, freeze_layers, set_dropout
 from tweetgen.training.loss import gradient_of
 from tweetgen.training.schedule import default_learning_rate, learning_rate, validation_steps
 from tweetgen.training.validation import validate
@@ -77,6 +77,7 @@ class Training:
         self.model, self.tokens, self.settings, self.ranks = model, tokens, settings, ranks
         if device.type == "cpu":
             keep_freed_memory()
+        freeze_layers(model, settings.freeze_layers)
         self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
         with memory_errors(settings.batch_size, settings.accumulate):
             self.learner = _prepared(model, settings, device, precision)

@@ -65,7 +65,8 @@ class Learner:
         # The two largest tables are differentiated by hand, in place: autograd would make a new
         # gradient of the size of the vocabulary for each and add them up.
         with self._autocast():
-            embedded = self._table(batch.inputs).detach().requires_grad_()
+            embedded = self._table(batch.inputs).detach()
+            embedded.requires_grad_(self._table.weight.requires_grad)
             hidden = self._hidden(batch, embedded)
         end = hidden.detach().to(self.precision)
         loss, slope = add_loss_gradients(end, self._head, batch.targets, scale)
@@ -132,6 +133,31 @@ def use_fused_gelu(model: Any) -> None:
                 setattr(parent, name, nn.GELU(approximate="tanh"))
 
 
+def freeze_layers(model: Any, number: int) -> None:
+    """Leave the embeddings and the first `number` layers of a model as they are.
+
+    No gradient is computed for them, nor through them.
+
+    Raises:
+        TweetgenError: the model has no layer more.
+    """
+    layers = transformer_layers(model)
+    if number >= len(layers):
+        raise TweetgenError(
+            f"the model has {len(layers)} layers; --freeze_layers must leave at least one."
+        )
+    tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    for module in [*tables, *layers[:number]] if number else []:
+        module.requires_grad_(False)
+
+
+def transformer_layers(model: Any) -> list[nn.Module]:
+    """The layers of a transformers model, from the first to the last."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+
 def compile_layers(model: Any, device: torch.device) -> None:
     """Compile a model's transformer layer, which all its layers then share, for any batch.
 
@@ -140,14 +166,11 @@ def compile_layers(model: Any, device: torch.device) -> None:
     Raises:
         TweetgenError: there is no compiler.
     """
-    from transformers.modeling_layers import GradientCheckpointingLayer
-
     compilers = [os.environ.get("CXX", "c++"), "g++", "clang++"]
     if device.type == "cpu" and not any(shutil.which(compiler) for compiler in compilers):
         raise TweetgenError("--compile needs a C++ compiler such as g++. Install one, or leave it.")
-    for module in model.modules():
-        if isinstance(module, GradientCheckpointingLayer):
-            module.compile(dynamic=True)
+    for layer in transformer_layers(model):
+        layer.compile(dynamic=True)
 
 
 def set_dropout(model: Any, dropout: float) -> None:

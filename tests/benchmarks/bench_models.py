@@ -1,0 +1,86 @@
+"""Measure what a larger pre-trained model buys: the three commands with one model, on two voices.
+
+    python -m tests.benchmarks.bench_models --data FOLDER --model smollm2 [--minutes 10] [--quick]
+
+Adds the model to results/models.json: bits per character of the held-out tweets before training and
+at every validation, tokens and tweets a second, memory, and five tweets of each voice, the first
+ones drawn.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.benchmarks import harness
+
+FILES = ("data/neiltyson_tweets.csv", "data/election-tweets-2016.tab")
+NUM_TWEETS = 100
+NUM_SHOWN = 5
+
+
+def fine_tune(tokens, output, log, arguments):
+    """Train; what the model file says of it, speed and memory."""
+    from tweetgen import storage
+
+    line = [sys.executable, "fine_tune.py", "--data", tokens, "--output_path", output]
+    limits = ["--max_minutes", arguments.minutes, "--save_minutes", 1000]
+    run = harness.run([*line, *limits, "--log_path", log, *arguments.flags])
+    steps = [json.loads(line) for line in log.read_text().splitlines()]
+    training = storage.load_model(output)["training"]
+    return {
+        "minutes": [round(entry["seconds"] / 60, 2) for entry in training["history"]],
+        "bits_per_character": [
+            round(entry["bits_per_character"], 4) for entry in training["history"]
+        ],
+        "tokens_per_second": round(sum(s["tokens"] for s in steps) / steps[-1]["seconds"], 1),
+        "epochs": round(steps[-1]["step"] * 16 / training["num_train_tweets"], 2),
+        "learning_rate": training["settings"]["learning_rate"],
+        "peak_megabytes": round(run.peak_bytes / 1e6),
+        "model_file_megabytes": round(output.stat().st_size / 1e6),
+        "ended": training["evaluation"]["model"]["ended"],
+    }
+
+
+def generate(model):
+    """Tweets a second, loading included, and the first tweets."""
+    line = [sys.executable, "generate.py", "--model_path", model, "--num_tweets", NUM_TWEETS]
+    start = time.perf_counter()
+    output = harness.run(line).output
+    seconds = time.perf_counter() - start
+    return {
+        "tweets_per_second": round(NUM_TWEETS / seconds, 2),
+        "tweets": output.splitlines()[:NUM_SHOWN],
+    }
+
+
+def main():
+    flags = harness.parser((__doc__ or "").split("\n")[0])
+    flags.add_argument("--model", default="models/base")
+    flags.add_argument("--name", default="", help="of the entry (default: the model's)")
+    flags.add_argument("--minutes", type=float, default=10)
+    flags.add_argument("--files", nargs="+", default=FILES)
+    flags.add_argument("flags", nargs="*", help="more flags for fine_tune.py, after --")
+    arguments = flags.parse_args()
+    if arguments.quick:
+        arguments.minutes = 0.5
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in arguments.files:
+            stem = Path(folder, Path(name).stem)
+            tokens, model = stem.with_suffix(".pkl"), stem.with_suffix(".pt")
+            line = [sys.executable, "preprocess.py", "--data_path", arguments.data / name]
+            harness.run([*line, "--model", arguments.model, "--output_path", tokens])
+            training = fine_tune(tokens, model, stem.with_suffix(".jsonl"), arguments)
+            found[stem.name] = training | generate(model)
+    path = harness.RESULTS / "models.json"
+    earlier = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
+    name = f"{arguments.name or Path(arguments.model).name}, {arguments.minutes:g} minutes"
+    command = f"python -m tests.benchmarks.bench_models --model {arguments.model}"
+    command += " ".join(["", *arguments.flags])
+    harness.save("models", harness.document(command, earlier | {name: found}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The results as the README shows them, from the JSON files.
+
+python -m tests.benchmarks.table
+"""
+
+import json
+
+from tests.benchmarks.harness import RESULTS
+
+
+def load(name):
+    """A result file, or None where the benchmark has not run."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+
+def number(summary, form=",.0f"):
+    """A median with its spread: "40,790 (38,010-47,340)"."""
+    median, low, high = (format(summary[key], form) for key in ("median", "low", "high"))
+    return f"{median} ({low}–{high})"
+
+
+def preprocessing(results):
+    """Tweets a second, from files to ids."""
+    speed, factor = results["tweets_per_second"], results["times_faster_than"]
+    yield f"preprocessing {results['tweets']:,} tweets, start-up included", "tweets/s"
+    yield "tweetgen, two processes", number(speed["tweetgen"]), ""
+    yield "tweetgen, one process", number(speed["tweetgen, one process"]), ""
+    peers = {
+        "chain": "pandas, tweet-preprocessor, transformers tokenizer",
+        "datasets": "datasets.map with the same rules, two processes",
+    }
+    for key, name in peers.items():
+        yield f"{name}*", number(speed[key]), number(factor[key], ".1f")
+
+
+def training(results):
+    """Real tokens a second."""
+    names = {
+        "tweetgen": "tweetgen",
+        "trainer": "transformers.Trainer, defaults",
+        "trainer-best": "transformers.Trainer, best settings",
+    }
+    for model in ("GPT-2", "base"):
+        found = results[model]
+        size = found["parameters"] / 1e6
+        yield f"training {model} ({size:.0f} million parameters)", "tokens/s"
+        for key, name in names.items():
+            own = found[key]
+            factor = "" if key == "tweetgen" else number(own["times_as_fast_is_tweetgen"], ".2f")
+            memory = (
+                f"{own['peak_megabytes'] / 1000:.1f} GB, {own['share_of_peak']:.0%} of the peak"
+            )
+            yield f"{name} ({memory})", number(own["tokens_per_second"]), factor
+
+
+def generation(results):
+    """Tokens a second by number of rows."""
+    ours = "tweetgen-int8"
+    for model in ("GPT-2", "base"):
+        for rows in ("64", "16", "1"):
+            yield f"generating with {model}, {rows} at once", "tokens/s"
+            for engine, found in results[model].items():
+                factor = found.get(f"{ours} is times as fast at {rows}")
+                shown = number(factor, ".2f") if factor else ""
+                yield engine.replace("-", ", "), number(found[rows]), shown
+
+
+def lines():
+    """The table's lines, without those of benchmarks that have not run."""
+    sections = {"preprocess": preprocessing, "training": training, "generation": generation}
+    yield "| | measured | tweetgen is times as fast |"
+    yield "| --- | ---: | ---: |"
+    for name, section in sections.items():
+        content = load(name)
+        for first, *cells in section(content["results"]) if content else ():
+            if len(cells) == 1:
+                yield f"| **{first}** | *{cells[0]}* | |"
+            else:
+                yield f"| {first} | {cells[0]} | {cells[1]} |"
+
+
+if __name__ == "__main__":
+    print("\n".join(lines()))
