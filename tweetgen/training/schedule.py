@@ -26,10 +26,12 @@ def learning_rate(fraction: float, peak: float, settings: TrainingSettings) -> f
 def default_learning_rate(num_parameters: int) -> float:
     """The peak learning rate for a model of this size, at 16 tweets a step.
 
-    A power law through two measured points: 3e-4 for 7.4 million parameters (models/base, three
-    epochs of 2,800 tweets) and 1.4e-4 for 124 million (huggingtweets' 1.37e-4 for GPT-2).
+    An inverse square root through huggingtweets' 1.37e-4 for GPT-2 (124 million parameters). For
+    models/base it gives 5.7e-4; of 2e-4, 4e-4, 8e-4 and 1.6e-3, tried for 500 steps on two voices,
+    4e-4 and 8e-4 were best and differed by less than 0.01 bits per character
+    (tests/benchmarks/results/learning_rate.json).
     """
-    return 1.4e-4 * float((124e6 / num_parameters) ** 0.27)
+    return 1.4e-4 * math.sqrt(124e6 / num_parameters)
 
 
 def validation_steps(num_training: int, num_validation: int, steps_per_epoch: int) -> list[int]:
