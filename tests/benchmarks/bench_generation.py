@@ -1,14 +1,17 @@
 """Measure generation: tokens a second beside other engines, cold start, and a thousand tweets.
 
     python -m tests.benchmarks.bench_generation --peers VENV/bin/python
-        [--model_path models/fine_tuned_model.pt] [--quick]
+        [--model_path models/fine_tuned_model.pt] [--token_file data/processed.pkl] [--quick]
 
 The engines draw from models of random weights whose logits are as spread as a trained model's; the
 speed does not depend on what the weights are. `--model_path` is a fine-tuned models/base, for the
-cold start and the thousand tweets. Writes results/generation.json.
+cold start, the thousand tweets and what int8 costs; `--token_file` has its held-out tweets. Writes
+results/generation.json.
 """
 
+import itertools
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -92,6 +95,38 @@ def cold_start(model_path, repeats):
     return results | {"ratio": harness.ratio(*found.values())}
 
 
+def bits_per_character(model_path, token_file, precision):
+    """Of the held-out tweets, EOS counted, as the decoder that draws tweets expects them."""
+    import torch
+
+    from tweetgen import storage
+    from tweetgen.dataset import Tokens
+    from tweetgen.sampling.decoder import load_decoder
+
+    tokens = Tokens.from_file(storage.load_tokens(token_file))
+    content = storage.load_model(model_path)
+    weights = (content["config_json"], content["weights"])
+    decoder = load_decoder(*weights, torch.device("cpu"), precision)
+    borders = tokens.offsets[tokens.validation_start :].tolist()
+    rows = [tokens.ids[a:b].long() for a, b in itertools.pairwise(borders)]
+    rows.sort(key=len, reverse=True)
+    nats = 0.0
+    with torch.inference_mode():
+        (prefix,) = decoder.prefill([[tokens.eos_token_id]])
+        for first in range(0, len(rows), ROWS[0]):
+            batch = rows[first : first + ROWS[0]]
+            for row in range(len(batch)):
+                decoder.place(row, prefix)
+            logits = prefix.logits.expand(len(batch), -1)
+            for place in range(len(batch[0])):
+                targets = torch.stack([row[place] for row in batch if len(row) > place])
+                nats -= logits.log_softmax(1)[range(len(targets)), targets].sum().item()
+                longer = sum(len(row) > place + 1 for row in batch)
+                logits = decoder.step(targets[:longer]) if longer else logits
+    characters = int(tokens.characters[tokens.validation_start :].sum())
+    return nats / characters / math.log(2)
+
+
 def many_tweets(model_path, repeats):
     """Tweets a second, redraws included and loading not, and memory, by number of tweets."""
     line = [sys.executable, "-c", THOUSAND, model_path]
@@ -129,6 +164,7 @@ print(json.dumps({"speed": found / (time.perf_counter() - start), "drafts": tall
 def main():
     flags = harness.parser((__doc__ or "").split("\n")[0])
     flags.add_argument("--model_path", type=Path, default=Path("models/fine_tuned_model.pt"))
+    flags.add_argument("--token_file", type=Path, default=Path("data/processed.pkl"))
     arguments = flags.parse_args()
     import transformers
 
@@ -149,6 +185,11 @@ def main():
     if arguments.model_path.is_file():
         results["cold start"] = cold_start(arguments.model_path.resolve(), repeats)
         results["tweets"] = many_tweets(arguments.model_path.resolve(), repeats)
+        results["bits_per_character"] = {
+            name: round(bits_per_character(arguments.model_path, arguments.token_file, name), 5)
+            for name in ("fp32", "int8")
+        }
+        print(json.dumps(results["bits_per_character"]))
         print(json.dumps(results["cold start"]), json.dumps(results["tweets"]), sep="\n")
     command = "python -m tests.benchmarks.bench_generation" + " --quick" * arguments.quick
     harness.save("generation", harness.document(command, results))
