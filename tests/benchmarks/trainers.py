@@ -16,6 +16,7 @@ Batches hold BATCH tweets, or blocks of as many tokens. Run by the python that h
 
 import itertools
 import json
+import random
 import resource
 import sys
 import time
@@ -26,7 +27,7 @@ import torch
 BATCH = 16
 BLOCK = 128
 WARM_UP_STEPS = 2
-LEARNING_RATE = 3e-4  # of tweetgen for models/base
+LEARNING_RATE = 5.7e-4  # of tweetgen for models/base
 
 
 class Meter:
@@ -85,6 +86,18 @@ def rows_of(tokens, whole):
     return [ids[i : i + BLOCK] for i in range(0, len(ids) - BLOCK, BLOCK)]
 
 
+def batches_of_all_lengths(rows, num_batches):
+    """Rows that form batches of equal length, as group_by_length makes them, from all lengths.
+
+    The Trainer begins with the longest tweets of 800; a few steps would see only those.
+    """
+    rows = sorted(rows, key=len)
+    batches = [rows[i : i + BATCH] for i in range(0, len(rows) - BATCH + 1, BATCH)]
+    middles = [(2 * n + 1) * len(batches) // (2 * num_batches) for n in range(num_batches)]
+    random.Random(0).shuffle(middles)
+    return [row for middle in middles for row in batches[middle]]
+
+
 def collate(rows):
     """A padded batch; padding is masked by length."""
     rows = [row["input_ids"] for row in rows]
@@ -109,7 +122,10 @@ def trainer(system, folder, token_file, limits, meter):
     features = torch.cpu.get_capabilities()
     has_bf16 = any(features.get(name) for name in ("avx512_bf16", "amx_bf16"))
     settings = {} if is_plain else {"bf16": has_bf16}
-    if system == "trainer-best":
+    if system == "trainer-best" and "max_steps" in limits:
+        settings["train_sampling_strategy"] = "sequential"
+        rows = batches_of_all_lengths(rows, limits["max_steps"])
+    elif system == "trainer-best":
         settings |= {"train_sampling_strategy": "group_by_length", "length_column_name": "length"}
 
     class MeteredTrainer(transformers.Trainer):
@@ -174,9 +190,10 @@ def steps_in(model, rows, batch, minutes):
 
 def main():
     system, folder, token_file, unit, number, *output = sys.argv[1:]
-    limits = {"max_steps": int(number) + WARM_UP_STEPS}
     if unit == "minutes":
         limits = {"max_minutes": float(number)}
+    else:
+        limits = {"max_steps": int(number) + WARM_UP_STEPS}
     meter = Meter()
     if system == "tweetgen":
         model = tweetgen(folder, token_file, limits, meter)
