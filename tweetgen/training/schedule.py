@@ -5,6 +5,7 @@ import math
 from tweetgen.settings import TrainingSettings
 
 STEPS_BETWEEN_VALIDATIONS = 500
+USUAL_EPOCHS = "2 or 3 epochs"  # to the best of three voices of 40,000 to 170,000 tokens
 FEW_TWEETS = 1000  # below, others report models that repeat their data word for word
 
 
@@ -49,7 +50,7 @@ def validation_steps(num_training: int, num_validation: int, steps_per_epoch: in
 def advice(num_training: int, num_tokens: int, num_validation: int) -> str:
     """What to expect of so much data, in a line or two."""
     lines = [f"{num_training:,} tweets ({num_tokens:,} tokens) to learn from"]
-    lines[0] += f", {num_validation:,} held out" if num_validation else ""
+    lines[0] += f", {num_validation:,} held out: {USUAL_EPOCHS} are usual" if num_validation else ""
     if not num_validation:
         lines.append("no tweets are held out: nothing will say when the model stops getting better")
     if num_training < FEW_TWEETS:
