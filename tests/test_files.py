@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,19 @@ def test_R13_a_killed_writer_leaves_a_whole_file(tmp_path, kill):
     assert len(set(content)) == 1, "two versions are mixed"
 
 
+def test_R13_the_old_file_changes_in_one_move(tmp_path, monkeypatch):
+    path = tmp_path / "out.txt"
+    files.write_text(path, "old")
+
+    def killed(source, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_text(path, "new")
+    assert path.read_text() == "old"
+
+
 def test_R15_a_full_disk_keeps_the_old_file(tmp_path):
     path = tmp_path / "out.bin"
     path.write_text("old")
@@ -84,6 +98,15 @@ def test_R16_an_impossible_place_is_refused_before_any_work(tmp_path, make):
     make(path)
     with pytest.raises(TweetgenError, match=r"out\.pt"):
         files.check_writable(path)
+
+
+def test_R16_a_folder_that_may_not_be_written_is_refused_before_any_work(tmp_path, monkeypatch):
+    def denied(self):  # a test that runs as root may write everywhere
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", denied)
+    with pytest.raises(TweetgenError, match=r"out\.pt"):
+        files.check_writable(tmp_path / "out.pt")
 
 
 def test_a_missing_output_folder_is_made(tmp_path):

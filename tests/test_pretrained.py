@@ -107,11 +107,12 @@ def test_R11_hub_name_without_network_says_what_to_do(name, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("missing/dir/x", "no such folder: missing/dir/x"),
-        ("./missing", "no such folder"),
-        ("/missing", "no such folder"),
-        ("~/missing", "no such folder"),
-        ("{folder}/missing", "no such folder"),
+        ("missing/dir/x", "^no such folder: missing/dir/x"),
+        ("tests/missing", "^no such folder: tests/missing"),
+        ("./missing", "^no such folder"),
+        ("/missing", "^no such folder"),
+        ("~/missing", "^no such folder"),
+        ("{folder}/missing", "^no such folder"),
         ("{folder}", "has no config.json"),
         ("{folder}/file", "is a file"),
         ("two words", "neither a folder nor the name of a model"),
