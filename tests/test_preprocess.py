@@ -14,7 +14,6 @@ import pytest
 import torch
 
 import preprocess
-from tests.benchmarks import harness
 from tests.conftest import PROJECT
 from tests.tiny import CONTEXT_LENGTH, END, tiny_model_folder
 from tweetgen import storage
@@ -258,17 +257,7 @@ def test_R39_a_field_of_three_megabytes_is_dropped_and_counted(run):
     assert time.perf_counter() - start < 30
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_million_tweets_need_less_than_a_gigabyte(tmp_path, model):
-    write_tweets(tmp_path / "tweets.jsonl", sentences(1_000_000))
-    flags = ["--data_path", tmp_path / "tweets.jsonl", "--output_path", tmp_path / "out.pkl"]
-    command = [sys.executable, PROJECT / "preprocess.py", *flags, "--model", model, "--workers", 2]
-    assert 0 < harness.run(command).peak_bytes < 1e9
-    assert len(storage.load_tokens(tmp_path / "out.pkl")["offsets"]) > 900_000
-
-
-def test_nothing_usable_is_an_error_with_the_reasons(run, tmp_path):
+def test_R40_nothing_usable_is_an_error_with_the_reasons(run, tmp_path):
     message = run(["", "@ann", "RT @a: x", "https://t.co/a"] * 10, exit_code=1)
     assert "no usable tweets (40 read, 30 empty, 10 retweet)" in message
     assert message.count("\n") == 2, "what was read, and one line of error"

@@ -184,12 +184,12 @@ def test_a_damaged_character_does_not_turn_utf8_into_cp1252(tmp_path):
 @pytest.mark.parametrize(
     "content, encoding, message",
     [
-        pytest.param("1,a\n2,caf\xe9\n".encode("cp1252"), "utf-8", "line 2 of", id="not-utf8"),
+        pytest.param("1,a\n2,caf\xe9\n".encode("cp1252"), "utf-8", "line 2 of", id="R36-not-utf8"),
         pytest.param("1,a\n2,café\n".encode(), "ascii", "line 2 of", id="not-ascii"),
         pytest.param(b"1,a\n2,b\n", "utf-16", "not utf-16 but UTF-8", id="not-utf16"),
         pytest.param(b"1,a\n2,b\n", "latin-17", "no encoding", id="no-such"),
         pytest.param(b"1,a\n2,b\n", "rot13", "no encoding", id="no-text-encoding"),
-        pytest.param(bytes(range(256)) * 4, "auto", "byte 0x00 at offset 0", id="binary"),
+        pytest.param(bytes(range(256)) * 4, "auto", "byte 0x00 at offset 0", id="R36-binary"),
         pytest.param(b"%PDF-1.7\n1 0 obj", "auto", "is a PDF", id="pdf"),
         pytest.param(("привет, " * 99).encode("cp1251"), "auto", "cp1251", id="cyrillic"),
     ],
