@@ -128,7 +128,8 @@ def main(paths):
         for temperature, top_p in itertools.product(TEMPERATURES, TOP_PS):
             lines.append(rounded(sweep.drafts(temperature, top_p)))
         print_table([SHOWN, *([line.get(name, "") for name in SHOWN] for line in lines)])
-    command = "python -m tests.benchmarks.sweep_sampling " + " ".join(paths)
+    names = [Path(path).name for path in paths]
+    command = "python -m tests.benchmarks.sweep_sampling " + " ".join(names)
     save("sampling_sweep", document(command, results))
 
 
