@@ -8,8 +8,10 @@ An interrupted training goes on with --resume. Under torchrun several processes 
 
 import argparse
 import sys
+from pathlib import Path
 
 from tweetgen import console
+from tweetgen.files import check_writable
 from tweetgen.settings import TrainingSettings
 
 
@@ -20,7 +22,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     minutes = console.number(float, above=0)
     add("--data", default="data/processed.pkl", help="token file of preprocess.py")
     add("--output_path", default="models/fine_tuned_model.pt", help="model file to write")
-    add("--model", default="", help="folder, hub name or model file (default: as the data says)")
+    add(
+        "--model",
+        default="",
+        help="folder, hub name, .gguf or model file (default: as the data says)",
+    )
     add("--resume", action="store_true", help="go on with the interrupted training")
     add("--save_minutes", type=minutes, default=10.0, metavar="N", help="save the state this often")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
@@ -36,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = parse(argv)
     settings = console.settings_from(arguments, TrainingSettings)
+    if arguments.export_path:
+        check_writable(Path(arguments.export_path, "config.json"))
     from tweetgen.training import ValidationReport
     from tweetgen.training.distributed import ranks
     from tweetgen.training.fine_tuning import FineTuning
@@ -53,6 +61,8 @@ def main(argv: list[str] | None = None) -> int:
             )
             if arguments.resume and job.is_finished():
                 job.say(f"{arguments.output_path} is this training, finished: nothing to do.")
+                if arguments.export_path:
+                    job.export(arguments.export_path)
                 return 0
             if arguments.resume:
                 job.resume()

@@ -80,6 +80,10 @@ def ask_for_prompts() -> Iterator[str]:
             yield input("> " if is_terminal else "")
         except EOFError:
             return
+        except UnicodeDecodeError as error:
+            raise TweetgenError(
+                "prompt is not valid UTF-8. Check the terminal's encoding."
+            ) from error
 
 
 def show_tweets(

@@ -29,7 +29,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--data_path", nargs="+", default=["data/tweets.csv"], help="files or folders of tweets")
     add("--output_path", default="data/processed.pkl", help="token file to write")
     add("--cleaned_path", default="", help="also write the clean tweets, as JSON lines")
-    add("--model", default="models/base", help="folder or hub name of the model to be trained")
+    add("--model", default="models/base", help="folder, hub name or .gguf of the model to train")
     add("--new_vocabulary", type=entries, default=0, metavar="N", help="make one of N entries")
     add("--exclude", default="", help="file of words, phrases, /patterns/: drop tweets with them")
     add("--preview", type=some, default=0, metavar="N", help="show N tweets before and after")

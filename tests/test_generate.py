@@ -190,13 +190,17 @@ def test_evaluate_prints_a_table(monkeypatch, model, tmp_path, capsys):
             return "a table\nof two lines"
 
     asked = []
-    monkeypatch.setattr(evaluation, "evaluate", lambda *given: asked.append(given) or Table())
+    monkeypatch.setattr(
+        evaluation, "evaluate", lambda *given, **named: asked.append((*given, named)) or Table()
+    )
     tokens = tiny_tokens(["one tweet", "another"], 1)
     storage.save_tokens(tmp_path / "tokens.pkl", vars(tokens))
     flags = ["--model_path", model, "--evaluate", "--data", str(tmp_path / "tokens.pkl")]
-    assert generate.main([*flags, "--temperature", "0.7"]) == 0
+    flags += ["--temperature", "0.7", "--device", "cpu", "--precision", "fp32"]
+    assert generate.main(flags) == 0
     assert capsys.readouterr().out == "a table\nof two lines\n"
-    content, data, settings, num_samples = asked[0]
+    content, data, settings, num_samples, named = asked[0]
+    assert named == {"device": "cpu", "precision": "fp32"}
     assert set(content) > {"weights"} and len(data) == 2
     assert settings.temperature == 0.7 and num_samples == 500
 

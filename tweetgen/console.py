@@ -150,7 +150,7 @@ def command(prog: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
                 return stop.code if isinstance(stop.code, int) else 1
             except BrokenPipeError:  # the reader had enough: `generate.py | head -1`
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                return 0
+                return 0 if prog == "generate" else 1  # the others had more to do than print
             except KeyboardInterrupt as stop:
                 return 143 if stop.args == (signal.SIGTERM,) else 130
 

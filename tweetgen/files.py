@@ -58,7 +58,7 @@ def check_writable(path: str | Path) -> None:
         TweetgenError: it is a folder, its parent is a file, or writing is not permitted.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # Path.is_dir raises where it may not look
         raise TweetgenError(f"{path} is a folder. Name a file to write.")
     probe = path.parent / f".{path.name}.{os.getpid()}.tweetgen-part"
     try:
@@ -78,16 +78,23 @@ def keep_previous(path: Path, previous: Path) -> bool:
     """Make `previous` another name of the file at `path`, if there is one; say whether there was.
 
     `path` itself stays, so that there is no moment without it.
+
+    Raises:
+        TweetgenError: the disk is full, or the place cannot be written.
     """
     if not path.exists():
         return False
     temporary = previous.parent / f".{previous.name}.{os.getpid()}.tweetgen-part"
-    temporary.unlink(missing_ok=True)
     try:
-        os.link(path, temporary)
-    except OSError:  # a file system without hard links
-        shutil.copy2(path, temporary)
-    os.replace(temporary, previous)
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(path, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copy2(path, temporary)
+        os.replace(temporary, previous)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _explained(error, previous) from error
     return True
 
 

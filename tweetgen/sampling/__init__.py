@@ -17,8 +17,9 @@ from tokenizers import Tokenizer
 from tweetgen.device import choose_device, keep_freed_memory
 from tweetgen.errors import TweetgenError
 from tweetgen.length import weighted_length
+from tweetgen.pretrained.library import first_line
 from tweetgen.sampling.decoder import Decoder, Prefix, load_decoder
-from tweetgen.sampling.drafting import Batch, Drawn, Order
+from tweetgen.sampling.drafting import MOST_TOKENS, Batch, Drawn, Order
 from tweetgen.sampling.judging import Draft, Judge, is_certainly_longer, text_of
 from tweetgen.sampling.originality import CopyGuard
 from tweetgen.settings import SamplingSettings
@@ -78,18 +79,30 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
         precision: "auto", "int8", "fp32" or "bf16"; see `decoder.load_decoder`.
 
     Raises:
-        TweetgenError: the device is missing, or transformers does not know the model.
+        TweetgenError: the device is missing, transformers does not know the model, or the parts of
+            the file do not fit together.
     """
     place = choose_device(device)
     if place.type == "cpu":
         keep_freed_memory()
-    decoder = load_decoder(model_file["config_json"], model_file["weights"], place, precision)
-    tokenizer = encoder(model_file["tokenizer_json"])
-    eos_token_id = model_file["eos_token_id"]
+    try:
+        decoder = load_decoder(model_file["config_json"], model_file["weights"], place, precision)
+        tokenizer = encoder(model_file["tokenizer_json"])
+    except TweetgenError:
+        raise
+    except Exception as error:  # tokenizers raises nothing more special
+        raise TweetgenError(
+            f"the parts of the model file do not fit together: {first_line(error)} "
+            "Run fine_tune.py again."
+        ) from error
+    eos_token_id, size = model_file["eos_token_id"], decoder.vocabulary_size
+    if not 0 <= eos_token_id < size:
+        raise TweetgenError("the model does not know its end of text. Run fine_tune.py again.")
     added = tokenizer.get_added_tokens_decoder()
-    never = [number for number, token in added.items() if token.special and number != eos_token_id]
-    if tokenizer.get_vocab_size() < decoder.vocabulary_size:
-        never += range(max(tokenizer.get_vocab().values()) + 1, decoder.vocabulary_size)
+    special = [number for number, token in added.items() if token.special and number < size]
+    never = [number for number in special if number != eos_token_id]
+    if tokenizer.get_vocab_size() < size:
+        never += range(max(tokenizer.get_vocab().values()) + 1, size)
     return TweetModel(decoder, tokenizer, eos_token_id, never, CopyGuard(model_file["originality"]))
 
 
@@ -311,7 +324,11 @@ def _read(tokenizer: Tokenizer, prompt: str, drawn: Drawn) -> Draft:
 def first_drafts(
     model: TweetModel | dict[str, Any], settings: SamplingSettings, num_drafts: int
 ) -> list[Draft]:
-    """The first drafts without a prompt, in order, whatever they are like; none is drawn again."""
+    """The first drafts without a prompt, in order, whatever they are like; none is drawn again.
+
+    One of twice as many tokens as `max_length` allows characters is given up, as without an end.
+    """
+    most_tokens = 2 * settings.max_length or MOST_TOKENS
     if not isinstance(model, TweetModel):
         model = load(model)
     batch = Batch(
@@ -320,7 +337,7 @@ def first_drafts(
         model.eos_token_id,
         model.never,
         longest_prompt=1,
-        is_hopeless=lambda order, tokens: False,
+        is_hopeless=lambda order, tokens: len(tokens) >= most_tokens,
     )
     tokens = [model.eos_token_id]
     with torch.inference_mode():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tweetgen.device import choose_precision
+from tweetgen.errors import TweetgenError
 from tweetgen.sampling.linear import has_int8
 
 
@@ -57,10 +58,13 @@ def load_decoder(
             the hardware multiplies in it.
 
     Raises:
-        TweetgenError: transformers knows no such model, or cannot draw from it row by row.
+        TweetgenError: transformers knows no such model, or cannot draw from it row by row; int8 is
+            not for this device.
     """
     if precision == "auto" and device.type == "cpu" and has_int8():
         precision = "int8"
+    if precision == "int8" and not (device.type == "cpu" and has_int8()):
+        raise TweetgenError("int8 needs an x86 processor and --device cpu; use --precision auto.")
     dtype = torch.float32 if precision == "int8" else choose_precision(precision, device)
     from tweetgen.sampling import gpt2
 

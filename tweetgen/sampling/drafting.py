@@ -75,7 +75,9 @@ class Batch:
         # After the last token that the model can read there is one more to draw.
         most_tokens = longest_prompt + max(MOST_TOKENS, settings.max_length)
         self._longest = min(decoder.context_length + 1, most_tokens)
-        shape, device = (settings.batch_size, self._longest), decoder.device
+        # Tokens are chosen in float64, which Apple's GPUs do not have.
+        device = torch.device("cpu") if decoder.device.type == "mps" else decoder.device
+        shape, self._device = (settings.batch_size, self._longest), device
         self._never = torch.tensor(never, dtype=torch.int64, device=device)
         self._history = torch.zeros(shape, dtype=torch.int64, device=device)  # prompt and draft
         self._uniforms = torch.zeros((*shape, NUM_UNIFORMS), dtype=torch.float64, device=device)
@@ -108,7 +110,7 @@ class Batch:
         """Draw the next token of each row; the drafts that this ended."""
         num_rows = len(self)
         last = self._history[:num_rows].gather(1, self._lengths[:num_rows, None] - 1)
-        drawn = self._extend(0, self._decoder.step(last[:, 0]))
+        drawn = self._extend(0, self._decoder.step(last[:, 0].to(self._decoder.device)))
         self._steps += 1
         if self._steps % STEPS_BETWEEN_CHECKS == 0:
             drawn += self._give_up()
@@ -118,7 +120,7 @@ class Batch:
         """Draw one token for each row from `first` on; the drafts that this ended."""
         rows = slice(first, len(self))
         lengths = self._lengths[rows]
-        logits = logits.index_fill_(1, self._never, -torch.inf)
+        logits = logits.to(self._device).index_fill_(1, self._never, -torch.inf)
         scores = logits
         if self._settings.repetition_penalty != 1 or self._settings.no_repeat_ngram:
             history = self._history[rows, : int(lengths.max())]

@@ -160,6 +160,11 @@ class Training:
         self._validated_step, self._seconds_before = state["validated_step"], state["seconds"]
         self._started = time.monotonic()
 
+    def release(self) -> None:
+        """Give back the memory that only further steps would need; there can be none after."""
+        self.optimizer.state.clear()
+        self.learner.clear_gradients()
+
     @property
     def seconds(self) -> float:
         """Seconds of training so far, earlier runs included."""

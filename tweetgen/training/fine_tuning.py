@@ -11,7 +11,7 @@ from tweetgen.dataset import Tokens
 from tweetgen.device import choose_device, choose_precision
 from tweetgen.evaluation import evaluate
 from tweetgen.pretrained.export import export_folder
-from tweetgen.sampling import first_drafts, generate, originality
+from tweetgen.sampling import first_drafts, generate, load, originality
 from tweetgen.settings import SamplingSettings, TrainingSettings
 from tweetgen.training import Training, schedule
 from tweetgen.training.distributed import Ranks
@@ -49,7 +49,7 @@ class FineTuning:
         self._start = starting_model(name, self._tokens, settings.from_scratch, settings.seed)
         place = choose_device(device)
         precision = choose_precision(settings.precision, place)
-        self._sampling = SamplingSettings(seed=settings.seed)
+        self._device, self._sampling = device, SamplingSettings(seed=settings.seed)
         self.training = Training(
             self._start.model,
             self._tokens,
@@ -104,7 +104,7 @@ class FineTuning:
     def sample(self) -> str:
         """The first draft of the model as it is now, good or not."""
         content = self._content(pretrained.weights_of(self.training.model), {})
-        return first_drafts(content, self._sampling, 1)[0].text
+        return first_drafts(load(content, self._device), self._sampling, 1)[0].text
 
     def finish(self) -> None:
         """Write model, card and curve from the best weights, and drop the unfinished state."""
@@ -115,7 +115,10 @@ class FineTuning:
         hashes = originality.build(texts[:border])
         content = self._content(self.training.best_weights, hashes)
         content["training"] = self._record(hashes, texts[border:])
-        evaluation = evaluate(content, self._tokens, self._sampling, NUM_EVALUATION_SAMPLES)
+        self.training.release()
+        evaluation = evaluate(
+            content, self._tokens, self._sampling, NUM_EVALUATION_SAMPLES, device=self._device
+        )
         content["training"] |= {
             "evaluation": dataclasses.asdict(evaluation),
             "samples": self._draw(content, NUM_CARD_SAMPLES),
@@ -124,10 +127,10 @@ class FineTuning:
         self.say(f"wrote {self._outputs.model}")
 
     def export(self, folder: str) -> None:
-        """Write the best weights as a folder that transformers loads."""
+        """Write the finished model as a folder that transformers loads."""
         if not self._is_first:
             return
-        content = self._content(self.training.best_weights, {})
+        content = storage.load_model(self._outputs.model)
         keys = ("config_json", "weights", "tokenizer_json", "eos_token_id")
         export_folder(folder, *(content[key] for key in keys))
         self.say(f"wrote {folder}")
@@ -167,4 +170,5 @@ class FineTuning:
         }
 
     def _draw(self, content: dict[str, Any], count: int) -> list[str]:
-        return [tweet.text for tweet in generate(content, [""], count, self._sampling)]
+        tweets = generate(load(content, self._device), [""], count, self._sampling)
+        return [tweet.text for tweet in tweets]

@@ -14,8 +14,8 @@ from tweetgen.training.packing import make_layout, use_packed_attention
 
 # Logits of the same tweets, packed and padded, differ by rounding only: 1e-6 of their spread.
 PACKING_TOLERANCE = 1e-3
-# Where models keep a probability instead of a module: Llama types, OPT.
-DROPOUT_NAMES = {"attention_dropout", "dropout", "activation_dropout"}
+# Where models keep a probability instead of a module: Llama types, OPT, Bloom.
+DROPOUT_NAMES = {"attention_dropout", "dropout", "activation_dropout", "hidden_dropout"}
 
 
 class Learner:
@@ -141,13 +141,15 @@ def freeze_layers(model: Any, number: int) -> None:
     Raises:
         TweetgenError: the model has no layer more.
     """
+    if not number:
+        return
     layers = transformer_layers(model)
     if number >= len(layers):
         raise TweetgenError(
             f"the model has {len(layers)} layers; --freeze_layers must leave at least one."
         )
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
-    for module in [*tables, *layers[:number]] if number else []:
+    for module in [*tables, *layers[:number]]:
         module.requires_grad_(False)
 
 
@@ -169,8 +171,8 @@ def compile_layers(model: Any, device: torch.device) -> None:
     compilers = [os.environ.get("CXX", "c++"), "g++", "clang++"]
     if device.type == "cpu" and not any(shutil.which(compiler) for compiler in compilers):
         raise TweetgenError("--compile needs a C++ compiler such as g++. Install one, or leave it.")
-    for layer in transformer_layers(model):
-        layer.compile(dynamic=True)
+    for module in transformer_layers(model) or [model.base_model]:
+        module.compile(dynamic=True)
 
 
 def set_dropout(model: Any, dropout: float) -> None:

@@ -9,7 +9,7 @@ from tweetgen.errors import TweetgenError
 from tweetgen.files import check_writable, keep_previous, with_suffix, write_text
 from tweetgen.training import report
 
-# These bound one run of a training; what the training is does not depend on them.
+# It counts from the training's first run and bends the learning rate; more of it may be wanted.
 FREE_TO_CHANGE = {"max_minutes"}
 
 
@@ -82,11 +82,11 @@ class Outputs:
         """Save model, card and curve; keep the model that was there; drop the unfinished state."""
         keep_previous(self.model, with_suffix(self.model, ".previous.pt"))
         storage.save_model(self.model, content)
+        self.resume.unlink(missing_ok=True)  # from here on the training is finished
         curve = with_suffix(self.model, ".png")
         report.draw_curve(curve, content["training"])
         card = report.card(content["training"], self.model, curve, evaluation)
         write_text(with_suffix(self.model, ".md"), card)
-        self.resume.unlink(missing_ok=True)
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

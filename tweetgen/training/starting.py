@@ -1,11 +1,12 @@
 """The model a training starts from: a pre-trained one, an earlier model file, or random weights."""
 
+import json
 from typing import Any, NamedTuple
 
 from tweetgen import pretrained, storage
 from tweetgen.dataset import Tokens
 from tweetgen.errors import TweetgenError
-from tweetgen.pretrained import hub
+from tweetgen.pretrained import gguf, hub
 
 # float32 weights, gradients, two moments of Adam, and the best weights so far: 5 x 4 bytes.
 BYTES_PER_PARAMETER = 20
@@ -26,7 +27,7 @@ class Start(NamedTuple):
 
 
 def starting_model(name: str, tokens: Tokens, from_scratch: bool, seed: int) -> Start:
-    """The model to train on `tokens`: a folder, a hub name or a model file (.pt) of tweetgen.
+    """The model to train on `tokens`: a folder, hub name, .gguf file or model file (.pt) of ours.
 
     Raises:
         TweetgenError: it cannot be loaded, or was made for another tokenizer than the data.
@@ -46,16 +47,29 @@ def starting_model(name: str, tokens: Tokens, from_scratch: bool, seed: int) -> 
 def _random_start(name: str, tokens: Tokens, seed: int) -> Start:
     from tokenizers import Tokenizer
 
-    folder = hub.find_folder(name, hub.TOKENIZER_FILES)
-    shape = (folder / "config.json").read_text("utf-8")
+    shape = _shape(name)
     vocabulary_size = Tokenizer.from_str(tokens.tokenizer_json).get_vocab_size()
     model = pretrained.model_from_scratch(shape, vocabulary_size, tokens.eos_token_id, seed)
     return Start(f"{name} (random weights)", pretrained.config_json_of(model), model)
 
 
+def _shape(name: str) -> str:
+    """The config, as JSON, of the model that a name stands for."""
+    if name.endswith(".pt"):
+        return str(storage.load_model(name)["config_json"])
+    if file := gguf.find_file(name):
+        return json.dumps(gguf.read_tokenizer(file)[2])
+    return (hub.find_folder(name, hub.TOKENIZER_FILES) / "config.json").read_text("utf-8")
+
+
 def _check_tokenizer(name: str, tokenizer_json: str, tokens: Tokens) -> None:
-    if tokenizer_json != tokens.tokenizer_json:
-        raise TweetgenError(
-            f"the data was tokenised for {tokens.tokenizer_name}, not for {name}. "
-            f"Run preprocess.py with --model {name}."
-        )
+    if tokenizer_json == tokens.tokenizer_json:
+        return
+    data = f"the data was tokenised for {tokens.tokenizer_name}, not for {name}"
+    advice = f"Run preprocess.py with --model {name}"
+    if tokens.settings.get("new_vocabulary"):
+        data = f"the data has a vocabulary of its own, not that of {name}"
+        advice = "Add --from_scratch, or name a model file that was trained on such data"
+    elif name.endswith(".pt"):
+        advice = "Name a model file that was trained on data for the same model"
+    raise TweetgenError(f"{data}. {advice}.")
