@@ -138,7 +138,8 @@ def test_best_weights_are_those_of_the_lowest_validation_loss():
     seen = {}
     for report in training.run():
         if isinstance(report, ValidationReport):
-            weights = {name: t.clone() for name, t in weights_of(training.model).items()}
+            with training.average.in_place():
+                weights = {name: t.clone() for name, t in weights_of(training.model).items()}
             seen[report.loss] = (weights, report.is_best)
     best = min(seen)
     assert best != list(seen)[-1], "it must overfit, or the test shows nothing"
@@ -161,7 +162,22 @@ def test_fewer_tweets_than_a_batch_train_without_validation(texts):
     reports = list(training.run())
     assert [report.loss for report in reports if isinstance(report, ValidationReport)] == [None] * 4
     assert steps(start(tiny_tokens(texts)))[-1].loss < steps(start(tiny_tokens(texts)))[0].loss
-    assert_same_weights(training.best_weights, weights_of(training.model))
+    with training.average.in_place():
+        assert_same_weights(training.best_weights, weights_of(training.model))
+
+
+def test_what_is_saved_is_the_average_of_the_weights():
+    training = start(tiny_tokens(TEXTS), epochs=20, ema_decay=0.9)  # nothing held out: the last
+    expected = {name: t.clone() for name, t in weights_of(training.model).items()}
+    for report in training.run():
+        if isinstance(report, StepReport):
+            decay = min(0.9, report.step / (report.step + 3))
+            for name, weight in weights_of(training.model).items():
+                expected[name] = decay * expected[name] + (1 - decay) * weight
+    assert_same_weights(training.best_weights, expected, rtol=1e-5, atol=1e-6)
+    whole = start(tiny_tokens(TEXTS), epochs=20, ema_decay=0)
+    list(whole.run())
+    assert_same_weights(whole.best_weights, weights_of(training.model))
 
 
 def test_max_steps_bounds_the_run_and_is_where_the_schedule_ends():
@@ -225,7 +241,7 @@ def without_seconds(value):
 def assert_same_end(training, reference):
     for key, expected in without_seconds(reference.state()).items():
         found = without_seconds(training.state())[key]
-        if key in ("weights", "best_weights", "first_moments", "second_moments"):
+        if key in ("weights", "best_weights", "averages", "first_moments", "second_moments"):
             assert_same_weights(found, expected)
         else:
             assert found == expected, key

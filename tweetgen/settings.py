@@ -103,6 +103,12 @@ class TrainingSettings:
     )
     weight_decay: float = setting(0.0, "AdamW's weight decay; 0 is Adam", minimum=0, maximum=1)
     max_grad_norm: float = setting(1.0, "clip gradients to this norm; 0 = off", minimum=0)
+    ema_decay: float = setting(
+        0.99,
+        "decay of the average of the weights, which is what is saved; 0 = the last weights",
+        minimum=0,
+        maximum=0.99999,
+    )
     dropout: float = setting(0.0, "dropout while training", minimum=0, maximum=0.9)
     freeze_layers: int = setting(
         0, "train only the layers after the first N, if above 0", minimum=0

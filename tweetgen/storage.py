@@ -61,7 +61,7 @@ def _finite_weights(value: Any) -> bool:
 
 RESUME_STATE = {
     *("step", "finished", "history", "losses", "best_loss", "since_best", "validated_step"),
-    *("seconds", "weights", "best_weights", "first_moments", "second_moments"),
+    *("seconds", "weights", "best_weights", "averages", "first_moments", "second_moments"),
 }
 
 

@@ -17,6 +17,7 @@ from tweetgen.device import keep_freed_memory, memory_errors
 from tweetgen.errors import TweetgenError
 from tweetgen.pretrained import weights_of
 from tweetgen.settings import TrainingSettings
+from tweetgen.training.averaging import WeightAverage
 from tweetgen.training.distributed import Ranks
 from tweetgen.training.learner import Learner, compile_layers, freeze_layers, set_dropout
 from tweetgen.training.loss import gradient_of
@@ -84,6 +85,7 @@ class Training:
             self.optimizer = torch.optim.AdamW(
                 self.parameters.values(), lr=0.0, weight_decay=settings.weight_decay, fused=True
             )
+        self.average = WeightAverage(self.parameters, settings.ema_decay)
         self.peak = settings.learning_rate or default_learning_rate(model.num_parameters())
         self._order = TrainingOrder(tokens, settings.batch_size, settings.seed)
         self.steps_per_epoch = self._order.steps_per_epoch
@@ -137,6 +139,7 @@ class Training:
             "seconds": self.seconds,
             "weights": weights_of(self.model),
             "best_weights": self.best_weights,
+            "averages": {name: value.cpu() for name, value in self.average.values.items()},
             "first_moments": {name: moment["exp_avg"] for name, moment in moments.items()},
             "second_moments": {name: moment["exp_avg_sq"] for name, moment in moments.items()},
         }
@@ -153,6 +156,7 @@ class Training:
                 "exp_avg": first.to(device, copy=True),
                 "exp_avg_sq": state["second_moments"][name].to(device, copy=True),
             }
+        self.average.restore(state["averages"])
         self.step, self.finished = state["step"], state["finished"]
         self.history, self.losses = list(state["history"]), list(state["losses"])
         self.best_weights = {name: tensor.clone() for name, tensor in state["best_weights"].items()}
@@ -189,6 +193,7 @@ class Training:
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
         self.step += 1
+        self.average.update(self.step)
         self.losses.append(loss / num_targets)
         seconds = self._check_limits()
         return StepReport(
@@ -267,6 +272,10 @@ class Training:
         return self.step == 0 or bool(self.finished) or place in self.validation_steps
 
     def _validate(self) -> ValidationReport:
+        with self.average.in_place():
+            return self._validate_in_place()
+
+    def _validate_in_place(self) -> ValidationReport:
         found = (
             validate(self.learner, self.tokens, self.ranks) if self.tokens.num_validation else None
         )

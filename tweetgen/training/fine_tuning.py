@@ -103,6 +103,10 @@ class FineTuning:
 
     def sample(self) -> str:
         """The first draft of the model as it is now, good or not."""
+        with self.training.average.in_place():
+            return self._first_draft()
+
+    def _first_draft(self) -> str:
         content = self._content(pretrained.weights_of(self.training.model), {})
         return first_drafts(load(content, self._device), self._sampling, 1)[0].text
 

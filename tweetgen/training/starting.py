@@ -8,8 +8,8 @@ from tweetgen.dataset import Tokens
 from tweetgen.errors import TweetgenError
 from tweetgen.pretrained import gguf, hub
 
-# float32 weights, gradients, two moments of Adam, and the best weights so far: 5 x 4 bytes.
-BYTES_PER_PARAMETER = 20
+# float32 weights, gradients, two moments of Adam, the average and the best weights: 6 x 4 bytes.
+BYTES_PER_PARAMETER = 24
 
 
 class Start(NamedTuple):
