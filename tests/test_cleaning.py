@@ -175,6 +175,7 @@ def test_html_entities_are_unescaped_however_often(text, expected):
         (r"one.\nTwo C:\new", r"one. Two C:\new"),
         ("one_x000D_\ntwo", "one two"),
         ('"he said ""no"" twice"', 'he said "no" twice'),
+        ('"he said ""no"" twice"\t', 'he said "no" twice'),  # unquoted after its end is trimmed
         ('"quoted" and "so"', '"quoted" and "so"'),
     ],
 )
