@@ -20,6 +20,7 @@ from tweetgen.training import Training, fine_tuning
 
 FLAGS = ["--data", "tokens.pkl", "--output_path", "out/a.pt", "--batch_size", "4"]
 FLAGS += ["--epochs", "2", "--patience", "0", "--learning_rate", "0.003"]
+FIRST_KEYS = ("format", "version")  # storage writes them itself
 
 
 @pytest.fixture
@@ -240,3 +241,63 @@ def test_an_exported_folder_gives_the_same_logits(data):
     pipeline = transformers.pipeline("text-generation", "exported")
     assert torch.equal(model.transformer.wte.weight, weights["transformer.wte.weight"])
     assert pipeline("A", max_new_tokens=3)[0]["generated_text"].startswith("A")
+
+
+def test_a_finished_training_can_still_be_exported(data, capsys):
+    assert fine_tune_main() == 0
+    assert fine_tune_main("--resume", "--export_path", "exported") == 0
+    assert "nothing to do" in capsys.readouterr().err
+    assert "model.safetensors" in names("exported")
+
+
+def test_R16_an_impossible_export_is_refused_before_any_work(data, capsys):
+    (data / "exported").touch()
+    assert fine_tune_main("--export_path", "exported") == 1
+    assert "exported" in capsys.readouterr().err
+    assert not (data / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "advice"),
+    [
+        ("other", {"new_vocabulary": 300}, "Add --from_scratch"),
+        ("other", {}, "Run preprocess.py with --model other"),
+        ("other.pt", {}, "Name a model file"),
+    ],
+)
+def test_advice_for_another_tokenizer_helps(data, capsys, model, settings, advice):
+    tiny_model_folder("other")
+    content = storage.load_tokens("tokens.pkl")
+    if model.endswith(".pt"):
+        assert fine_tune_main() == 0
+        os.rename("out/a.pt", model)
+    content["tokenizer_json"] = content["tokenizer_json"].replace('"version":', ' "version":')
+    content |= {"settings": settings}
+    storage.save_tokens("tokens.pkl", {k: v for k, v in content.items() if k not in FIRST_KEYS})
+    assert fine_tune_main("--model", model) == 1
+    assert advice in capsys.readouterr().err
+
+
+def test_scratch_takes_the_shape_of_a_model_file(data):
+    assert fine_tune_main("--max_steps", "1") == 0
+    os.rename("out/a.pt", "first.pt")
+    assert fine_tune_main("--from_scratch", "--model", "first.pt", "--max_steps", "1") == 0
+    shapes = [
+        {name: tensor.shape for name, tensor in storage.load_model(path)["weights"].items()}
+        for path in ("first.pt", "out/a.pt")
+    ]
+    assert shapes[0] == shapes[1]
+
+
+def test_a_state_without_one_of_its_parts_is_refused(data, monkeypatch, capsys):
+    stop_after(monkeypatch, 2)
+    assert fine_tune_main() == 130
+    content = storage.load_resume("out/a.resume.pt")
+    del content["state"]["first_moments"]
+    storage.save_resume(
+        "out/a.resume.pt", {k: v for k, v in content.items() if k not in FIRST_KEYS}
+    )
+    monkeypatch.undo()
+    monkeypatch.chdir(data)
+    assert fine_tune_main("--resume") == 1
+    assert "bad 'state'" in capsys.readouterr().err

@@ -257,6 +257,10 @@ def test_R39_a_field_of_three_megabytes_is_dropped_and_counted(run):
     assert time.perf_counter() - start < 30
 
 
+def test_however_much_is_held_out_one_tweet_is_left_to_learn_from(run):
+    assert run(sentences(4), "--val_fraction", 0.9)["validation_start"] >= 1
+
+
 def test_R40_nothing_usable_is_an_error_with_the_reasons(run, tmp_path):
     message = run(["", "@ann", "RT @a: x", "https://t.co/a"] * 10, exit_code=1)
     assert "no usable tweets (40 read, 30 empty, 10 retweet)" in message

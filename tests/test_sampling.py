@@ -330,3 +330,28 @@ def test_draft_seed_is_the_same_on_every_machine_and_differs_in_each_part():
     assert draft_seed(1, 2, 3) == 1853286989701629226
     seeds = {draft_seed(a, b, c) for a in range(12) for b in range(12) for c in range(12)}
     assert len(seeds) == 12**3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"config_json": "{}"}, "do not fit together"),
+        ({"tokenizer_json": "{}"}, "do not fit together"),
+        ({"weights": {"transformer.wte.weight": torch.zeros(3, 3)}}, "do not fit together"),
+        ({"eos_token_id": 100_000}, "does not know its end of text"),
+    ],
+)
+def test_a_model_file_whose_parts_do_not_fit_is_refused(change, message):
+    with pytest.raises(TweetgenError, match=message):
+        sampling.load(model_content() | change, "cpu")
+
+
+def test_int8_is_refused_where_it_cannot_be_computed(monkeypatch):
+    monkeypatch.setattr("tweetgen.sampling.decoder.has_int8", lambda: False)
+    with pytest.raises(TweetgenError, match="use --precision auto"):
+        sampling.load(model_content(), "cpu", "int8")
+
+
+def test_first_drafts_of_a_model_that_never_ends_are_given_up():
+    drafts = sampling.first_drafts(scripted(["a" * 400]), settings(max_length=10), 2)
+    assert [len(draft.text) < 40 and not draft.finished for draft in drafts] == [True, True]
