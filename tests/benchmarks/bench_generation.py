@@ -38,7 +38,7 @@ def write_model(folder, config):
     torch.manual_seed(0)
     config.n_positions = NUM_TOKENS
     config.bos_token_id = config.eos_token_id = config.vocab_size - 1
-    model = transformers.AutoModelForCausalLM.from_config(config)
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.transformer.ln_f.weight.data *= SPREAD
     model.transformer.wte.weight.data[config.eos_token_id] = 0  # never drawn
     model.save_pretrained(folder)
