@@ -81,18 +81,6 @@ def test_three_commands_turn_tweets_into_tweets(tmp_path, architecture):
     assert all(tweet["text"].startswith("The") and tweet["finished"] for tweet in tweets)
 
 
-def test_a_second_run_works_and_keeps_the_finished_model(tmp_path):
-    model = tiny_model_folder(tmp_path / "tiny")
-    write_tweets(tmp_path / "tweets.csv")
-    run(tmp_path, "preprocess.py", "--data_path", "tweets.csv", "--model", model)
-    first = ["fine_tune.py", "--epochs", 1, "--max_steps", 2]
-    run(tmp_path, *first)
-    old = (tmp_path / "models" / "fine_tuned_model.pt").read_bytes()
-    run(tmp_path, *first, "--seed", 1)
-    assert (tmp_path / "models" / "fine_tuned_model.previous.pt").read_bytes() == old
-    assert (tmp_path / "models" / "fine_tuned_model.pt").read_bytes() != old
-
-
 def test_the_defaults_of_the_three_commands_fit_together():
     import fine_tune
     import generate
