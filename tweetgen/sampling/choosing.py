@@ -7,6 +7,7 @@ import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tweetgen.settings import SamplingSettings
@@ -38,11 +39,8 @@ def choose(logits: Tensor, scores: Tensor, uniforms: Tensor, settings: SamplingS
     if settings.temperature == 0:
         tokens = scores.argmax(1)
     else:
-        best = scores.amax(1, keepdim=True)
-        tokens = sample((scores - best).div_(settings.temperature).exp_(), uniforms, settings)
-    best = logits.amax(1, keepdim=True)
-    log_totals = (logits - best).exp_().sum(1, keepdim=True).log_() + best
-    return Choice(tokens, (logits.gather(1, tokens[:, None]) - log_totals)[:, 0])
+        tokens = sample((scores / settings.temperature).softmax(1), uniforms, settings)
+    return Choice(tokens, -F.cross_entropy(logits, tokens, reduction="none"))
 
 
 def sample(weights: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
