@@ -40,7 +40,7 @@ def keep(**figures):
 
 
 def run(script, *flags):
-    return harness.run([sys.executable, script, *flags])
+    return harness.run([sys.executable, script, *flags], watched=True)
 
 
 def test_a_million_tweets_are_preprocessed_in_less_than_a_gigabyte(tmp_path):

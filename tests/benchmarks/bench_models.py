@@ -26,7 +26,7 @@ def fine_tune(tokens, output, log, arguments):
 
     line = [sys.executable, "fine_tune.py", "--data", tokens, "--output_path", output]
     limits = ["--max_minutes", arguments.minutes, "--save_minutes", 1000]
-    run = harness.run([*line, *limits, "--log_path", log, *arguments.flags])
+    run = harness.run([*line, *limits, "--log_path", log, *arguments.flags], watched=True)
     steps = [json.loads(line) for line in log.read_text().splitlines()]
     training = storage.load_model(output)["training"]
     return {

@@ -24,11 +24,11 @@ NUM_SAMPLE = 50_000
 SIZES = (1_000, 10_000, 100_000)
 
 
-def preprocess(path, folder, *flags):
+def preprocess(path, folder, *flags, watched=False):
     """One run of the command."""
     output = Path(folder) / "out.pkl"
     line = [sys.executable, "preprocess.py", "--data_path", path, "--output_path", output, *flags]
-    return harness.run(line)
+    return harness.run(line, watched=watched)
 
 
 def peer(name, path, python):
@@ -95,7 +95,7 @@ def growth(corpus, lines, folder):
             path = corpus
         else:
             write_sample(path, lines, num_tweets)
-        run = preprocess(path, folder)
+        run = preprocess(path, folder, watched=True)
         rows.append(
             {
                 "tweets": num_tweets,
