@@ -11,7 +11,7 @@ from torch import Tensor
 FEWEST_ROWS = 8
 
 # 7 bits of weight: with 8, fbgemm's 16-bit sums of two products overflow on processors without
-# VNNI. On 150 tweets models/base loses 0.09 % nats a token by it.
+# VNNI. It costs models/base, fine-tuned on one voice, 0.07 % bits per character of held-out tweets.
 WEIGHT_LEVELS = 63
 INPUT_LEVELS = 127
 SMALLEST_SCALE = 1e-30  # keeps a row of zeros from being divided by zero
