@@ -202,4 +202,5 @@ def test_a_hundred_thousand_inputs_end_well(folder):
     results["peak_memory_gb"] = round(peak, 2)
     assert peak < 4
     assert sum(entry["inputs"] for entry in results.values() if isinstance(entry, dict)) >= 100_000
-    RESULTS.write_text(json.dumps(harness.document("pytest -m slow tests/test_fuzz.py", results)))
+    content = harness.document("pytest -m slow tests/test_fuzz.py", results)
+    RESULTS.write_text(json.dumps(content, indent=1) + "\n")

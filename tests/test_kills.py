@@ -154,4 +154,4 @@ def test_a_hundred_kills_lose_nothing(tmp_path):
     }
     results["seconds"] = round(time.perf_counter() - begin)
     command = "pytest -m slow tests/test_kills.py"
-    RESULTS.write_text(json.dumps(harness.document(command, results)))
+    RESULTS.write_text(json.dumps(harness.document(command, results), indent=1) + "\n")
