@@ -19,6 +19,7 @@ import json
 import random
 import resource
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -145,7 +146,7 @@ def trainer(system, folder, token_file, limits, meter):
         settings |= {"learning_rate": LEARNING_RATE, "lr_scheduler_type": "cosine"}
         settings |= {"warmup_steps": max_steps // 20}
     arguments = transformers.TrainingArguments(
-        "unused",
+        tempfile.gettempdir(),
         per_device_train_batch_size=batch,
         max_steps=max_steps,
         use_cpu=True,
