@@ -9,16 +9,15 @@ tweet or repeat an earlier one are drawn again.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from tweetgen import console
 from tweetgen.errors import TweetgenError
 from tweetgen.files import check_writable
 from tweetgen.output import FORMATS, Output
+from tweetgen.prompts import ask_for_prompts, read_prompts
 from tweetgen.settings import SamplingSettings
 
 NUM_EVALUATION_SAMPLES = 500
@@ -52,40 +51,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def read_prompts(path: str) -> list[str]:
-    """The lines of a file that are not blank.
-
-    Raises:
-        TweetgenError: it cannot be read or has none.
-    """
-    try:
-        lines = Path(path).read_text("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise TweetgenError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
-    except OSError as error:
-        raise TweetgenError(f"cannot read {path} ({error.strerror}). Check the path.") from error
-    prompts = [line for line in lines if line.strip()]
-    if not prompts:
-        raise TweetgenError(f"{path} has no prompts. Write one a line.")
-    return prompts
-
-
-def ask_for_prompts() -> Iterator[str]:
-    """Yield what the user types, line by line, until the end of the input."""
-    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    with suppress(ImportError):  # Windows has none
-        import readline  # noqa: F401  (gives input() line editing and history)
-    while True:
-        try:
-            yield input("> " if is_terminal else "")
-        except EOFError:
-            return
-        except UnicodeDecodeError as error:
-            raise TweetgenError(
-                "prompt is not valid UTF-8. Check the terminal's encoding."
-            ) from error
-
-
 def show_tweets(
     output: Output, generate: Callable[..., Any], prompts: list[str], first_prompt: int = 0
 ) -> None:
@@ -101,6 +66,21 @@ def show_tweets(
         output.show(tweet)
     if tally.shown < tally.wanted:
         raise TweetgenError(f"{tally.describe()}. Try another --temperature or --prompt.")
+
+
+def show_evaluation(
+    model_file: dict[str, Any], arguments: argparse.Namespace, settings: SamplingSettings
+) -> None:
+    """Show what the model's drafts are like beside held-out tweets."""
+    from tweetgen import storage
+    from tweetgen.dataset import Tokens
+    from tweetgen.evaluation import evaluate
+
+    tokens = Tokens.from_file(storage.load_tokens(arguments.data))
+    place = {"device": arguments.device, "precision": arguments.precision}
+    evaluation = evaluate(model_file, tokens, settings, NUM_EVALUATION_SAMPLES, **place)
+    for line in evaluation.table().splitlines():
+        console.show(line)
 
 
 @console.command("generate")
@@ -122,20 +102,7 @@ def main(argv: list[str] | None = None) -> int:
 
     model_file = storage.load_model(arguments.model_path)
     if arguments.evaluate:
-        from tweetgen.dataset import Tokens
-        from tweetgen.evaluation import evaluate
-
-        tokens = Tokens.from_file(storage.load_tokens(arguments.data))
-        evaluation = evaluate(
-            model_file,
-            tokens,
-            settings,
-            NUM_EVALUATION_SAMPLES,
-            device=arguments.device,
-            precision=arguments.precision,
-        )
-        for line in evaluation.table().splitlines():
-            console.show(line)
+        show_evaluation(model_file, arguments, settings)
         return 0
     generate = partial(
         sampling.generate,

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from tweetgen.device import choose_device, keep_freed_memory
 from tweetgen.errors import TweetgenError
 from tweetgen.length import weighted_length
-from tweetgen.pretrained.library import first_line
+from tweetgen.pretrained.quiet import first_line
 from tweetgen.sampling.decoder import Decoder, Prefix, load_decoder
 from tweetgen.sampling.drafting import MOST_TOKENS, Batch, Drawn, Order
 from tweetgen.sampling.judging import Draft, Judge, is_certainly_longer, text_of

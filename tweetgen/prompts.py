@@ -1,0 +1,42 @@
+"""Prompts from a file, and from a person at a terminal."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from tweetgen.errors import TweetgenError
+
+
+def read_prompts(path: str) -> list[str]:
+    """The lines of a file that are not blank.
+
+    Raises:
+        TweetgenError: it cannot be read or has none.
+    """
+    try:
+        lines = Path(path).read_text("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise TweetgenError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
+    except OSError as error:
+        raise TweetgenError(f"cannot read {path} ({error.strerror}). Check the path.") from error
+    prompts = [line for line in lines if line.strip()]
+    if not prompts:
+        raise TweetgenError(f"{path} has no prompts. Write one a line.")
+    return prompts
+
+
+def ask_for_prompts() -> Iterator[str]:
+    """Yield what the user types, line by line, until the end of the input."""
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    with suppress(ImportError):  # Windows has none
+        import readline  # noqa: F401  (gives input() line editing and history)
+    while True:
+        try:
+            yield input("> " if is_terminal else "")
+        except EOFError:
+            return
+        except UnicodeDecodeError as error:
+            raise TweetgenError(
+                "prompt is not valid UTF-8. Check the terminal's encoding."
+            ) from error
