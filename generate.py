@@ -101,6 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     from tweetgen import sampling, storage
 
     model_file = storage.load_model(arguments.model_path)
+    sampling.use_threads_for(model_file)
     if arguments.evaluate:
         show_evaluation(model_file, arguments, settings)
         return 0

@@ -151,7 +151,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from tweetgen import sampling, storage
 from tweetgen.settings import SamplingSettings
 path, num_tweets, seed = sys.argv[1], *map(int, sys.argv[2:])
-model = sampling.load(storage.load_model(path))
+model_file = storage.load_model(path)
+sampling.use_threads_for(model_file)
+model = sampling.load(model_file)
 tally = sampling.Tally()
 start = time.perf_counter()
 settings = SamplingSettings(seed=seed)
@@ -164,6 +166,7 @@ print(json.dumps({"speed": found / (time.perf_counter() - start), "drafts": tall
 def main():
     flags = harness.parser((__doc__ or "").split("\n")[0])
     flags.add_argument("--model_path", type=Path, default=Path("models/fine_tuned_model.pt"))
+    flags.add_argument("--models", nargs="+", default=("GPT-2", "base"))
     flags.add_argument("--token_file", type=Path, default=Path("data/processed.pkl"))
     arguments = flags.parse_args()
     import transformers
@@ -173,8 +176,10 @@ def main():
         "GPT-2": transformers.GPT2Config(),
         "base": transformers.AutoConfig.from_pretrained(harness.PROJECT / "models" / "base"),
     }
-    results = {}
-    for name, config in configs.items():
+    path = harness.RESULTS / "generation.json"
+    results = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
+    for name in arguments.models:
+        config = configs[name]
         with tempfile.TemporaryDirectory() as folder:
             write_model(folder, config)
             results[name] = compare_engines(folder, arguments.peers, repeats)

@@ -33,6 +33,7 @@ def tweetgen(folder, precision):
         "eos_token_id": config["eos_token_id"],
         "originality": {},
     }
+    sampling.use_threads_for(model_file)
     model = sampling.load(model_file, "cpu", precision)
 
     def draw(num_rows, seed):
