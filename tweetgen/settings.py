@@ -132,10 +132,11 @@ class TrainingSettings:
 class SamplingSettings:
     """How tweets are drawn, and which drafts are good enough to show."""
 
-    # Temperature is a compromise, measured on models/base fine-tuned on two voices, with top-p 0.9
-    # (tests/benchmarks/results/sampling_sweep.json). At 1.0 drafts are nearly as varied as held-out
-    # tweets (distinct-2 .82 of .83, .66 of .73), but 6.0 % and 1.6 % of their words are invented;
-    # at 0.9 3.5 % and 0.8 % are, at 0.8 2.2 % and 0.2 %, and of held-out tweets 1.4 % and 0.4 %.
+    # Temperature is a compromise, measured on models/base fine-tuned on two voices (its last
+    # weights, not their average) with top-p 0.9: tests/benchmarks/results/sampling_sweep.json.
+    # At 1.0 drafts are nearly as varied as held-out tweets (distinct-2 .82 of .83, .66 of .73), but
+    # 6.0 % and 1.6 % of their words are invented; at 0.9 3.5 % and 0.8 %, at 0.8 2.2 % and 0.2 %,
+    # and of held-out tweets 1.4 % and 0.4 %.
     max_length: int = setting(280, "longest tweet by X's own count; 0 = no limit", minimum=0)
     temperature: float = setting(0.9, "higher is wilder; 0 always takes the likeliest", minimum=0)
     top_p: float = setting(0.9, "keep the likeliest tokens with this share", above=0, maximum=1)

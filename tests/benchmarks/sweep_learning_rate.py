@@ -69,7 +69,8 @@ def main():
         rows.append((row["file"], row["learning_rate"], bits[0], min(bits)))
     harness.print_table(rows)
     command = f"python -m tests.benchmarks.sweep_learning_rate --model {arguments.model}"
-    command += f" --epochs {arguments.epochs} --max_steps {max_steps}"
+    command += f" --epochs {arguments.epochs} --max_steps {max_steps} --rates "
+    command += " ".join(map(str, arguments.rates))
     name = "" if arguments.model == "models/base" else f"_{Path(arguments.model).stem}"
     harness.save(f"learning_rate{name}", harness.document(command, results))
 

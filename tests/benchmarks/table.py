@@ -26,6 +26,7 @@ def preprocessing(results):
     yield f"preprocessing {results['tweets']:,} tweets, start-up included", "tweets/s"
     yield "tweetgen, two processes", number(speed["tweetgen"]), ""
     yield "tweetgen, one process", number(speed["tweetgen, one process"]), ""
+    yield f"tweetgen, only {results['sample']:,} of them", number(speed["tweetgen, sample"]), ""
     peers = {
         "chain": "pandas, tweet-preprocessor, transformers tokenizer",
         "datasets": "datasets.map with the same rules, two processes",

@@ -5,7 +5,7 @@ import math
 from tweetgen.settings import TrainingSettings
 
 STEPS_BETWEEN_VALIDATIONS = 500
-USUAL_EPOCHS = "2 or 3 epochs"  # to the best of three voices of 40,000 to 170,000 tokens
+USUAL_EPOCHS = "2 or 3 epochs"  # to the best of three voices of 40,000 to 130,000 tokens
 FEW_TWEETS = 1000  # below, others report models that repeat their data word for word
 
 
@@ -29,8 +29,8 @@ def default_learning_rate(num_parameters: int) -> float:
 
     An inverse square root through huggingtweets' 1.37e-4 for GPT-2 (124 million parameters). For
     models/base it gives 5.7e-4; of 2e-4, 4e-4, 8e-4 and 1.6e-3, tried for 500 steps on two voices,
-    4e-4 and 8e-4 were best and differed by less than 0.01 bits per character
-    (tests/benchmarks/results/learning_rate.json).
+    4e-4 and 8e-4 were best and differed by less than 0.01 bits per character, of the last weights,
+    not their average (tests/benchmarks/results/learning_rate.json).
     """
     return 1.4e-4 * math.sqrt(124e6 / num_parameters)
 
