@@ -11,10 +11,12 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 
 import pytest
 import torch
+from tqdm import tqdm
 
 import fine_tune
 import preprocess
@@ -37,6 +39,7 @@ def start(folder, main, arguments):
 
     def child():
         os.setsid()  # with its workers it can be killed as one
+        tqdm.set_lock(threading.RLock())  # the usual one is shared: killed with it, we would wait
         os.chdir(folder)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
