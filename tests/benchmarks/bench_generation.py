@@ -1,12 +1,14 @@
 """Measure generation: tokens a second beside other engines, cold start, and a thousand tweets.
 
     python -m tests.benchmarks.bench_generation --peers VENV/bin/python
+        [--models GPT-2 base] [--engines openvino-int8 ...]
         [--model_path models/fine_tuned_model.pt] [--token_file data/processed.pkl] [--quick]
 
 The engines draw from models of random weights whose logits are as spread as a trained model's; the
 speed does not depend on what the weights are. `--model_path` is a fine-tuned models/base, for the
-cold start, the thousand tweets and what int8 costs; `--token_file` has its held-out tweets. Writes
-results/generation.json.
+cold start, the thousand tweets and what int8 costs; `--token_file` has its held-out tweets. Adds to
+results/generation.json: engines that are not measured again keep their figures, and the ratio to
+ours of their own turns.
 """
 
 import itertools
@@ -19,13 +21,21 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks import harness
+from tests.benchmarks.engine_models import CONVERTERS
 from tests.benchmarks.engines import NUM_TOKENS
 
 ROWS = (64, 16, 1)
 SPREAD = 6  # times the logits of random weights: a standard deviation of about 3
 NUM_TWEETS = (10, 100, 1000)
 OURS = "tweetgen-int8"
-PEERS = ("transformers-fp32", "transformers-bf16", "ctranslate2-int8", "ctranslate2-float32")
+PEERS = (
+    "transformers-fp32",
+    "transformers-bf16",
+    "ctranslate2-int8",
+    "ctranslate2-float32",
+    "openvino-int8",
+    "openvino-fp32",
+)
 IMPORT = "from transformers import AutoModelForCausalLM"
 
 
@@ -51,18 +61,24 @@ def engine_speed(engine, folder, python):
     return json.loads(run.output.splitlines()[-1])
 
 
-def compare_engines(folder, peers, repeats):
+def peers_here(wanted):
+    """The wanted engines that can be at their best here."""
+    import torch
+
+    from tweetgen.device import choose_precision
+
+    # Where the processor does not multiply in bf16, it is much slower than float32.
+    has_bf16 = choose_precision("auto", torch.device("cpu")) == torch.bfloat16
+    return [name for name in wanted if has_bf16 or "bf16" not in name]
+
+
+def compare_engines(folder, engines, python, repeats):
     """Tokens a second of each engine by number of rows, memory, and how we compare."""
     subjects = {OURS: partial(engine_speed, OURS, folder, sys.executable)}
-    if peers:
-        import torch
-
-        from tweetgen.device import choose_precision
-
-        # Where the processor does not multiply in bf16, it is much slower than float32.
-        has_bf16 = choose_precision("auto", torch.device("cpu")) == torch.bfloat16
-        names = [name for name in PEERS if has_bf16 or "bf16" not in name]
-        subjects |= {name: partial(engine_speed, name, folder, peers) for name in names}
+    for name in engines:
+        if name.split("-")[0] in CONVERTERS:
+            harness.run([python, Path(__file__).with_name("engine_models.py"), name, folder])
+        subjects[name] = partial(engine_speed, name, folder, python)
     runs = harness.alternate(subjects, repeats, warm_up=False)
     results = {}
     for name, found in runs.items():
@@ -167,11 +183,13 @@ def main():
     flags = harness.parser((__doc__ or "").split("\n")[0])
     flags.add_argument("--model_path", type=Path, default=Path("models/fine_tuned_model.pt"))
     flags.add_argument("--models", nargs="+", default=("GPT-2", "base"))
+    flags.add_argument("--engines", nargs="*", default=PEERS, help="beside ours (default: all)")
     flags.add_argument("--token_file", type=Path, default=Path("data/processed.pkl"))
     arguments = flags.parse_args()
     import transformers
 
-    repeats = 1 if arguments.quick else 5
+    repeats = 1 if arguments.quick else 3
+    engines = peers_here(arguments.engines) if arguments.peers else []
     configs = {
         "GPT-2": transformers.GPT2Config(),
         "base": transformers.AutoConfig.from_pretrained(harness.PROJECT / "models" / "base"),
@@ -182,7 +200,9 @@ def main():
         config = configs[name]
         with tempfile.TemporaryDirectory() as folder:
             write_model(folder, config)
-            results[name] = compare_engines(folder, arguments.peers, repeats)
+            found = compare_engines(folder, engines, arguments.peers, repeats)
+        found = results.get(name, {}) | found
+        results[name] = {engine: found[engine] for engine in (OURS, *PEERS) if engine in found}
         table = [(name, *(f"{rows} rows" for rows in ROWS))]
         for engine, found in results[name].items():
             table.append((engine, *(found[str(rows)]["median"] for rows in ROWS)))
