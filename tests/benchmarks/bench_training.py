@@ -1,9 +1,11 @@
 """Measure training: real tokens a second beside transformers.Trainer, memory, share of the peak.
 
-    python -m tests.benchmarks.bench_training --data FOLDER --peers VENV/bin/python [--quick]
+    python -m tests.benchmarks.bench_training --data FOLDER --peers VENV/bin/python
+        [--systems trl ...] [--models GPT-2 base] [--quick]
 
 FOLDER holds data/election-tweets-2016.tab. GPT-2 has random weights and the base's tokenizer; its
-speed does not depend on them. Writes results/training.json.
+speed does not depend on them. Adds to results/training.json: tweetgen is always measured, and
+systems that are not measured again keep their figures, and the ratio of their own turns.
 """
 
 import json
@@ -18,9 +20,9 @@ from tests.benchmarks import harness
 
 FILE = Path("data") / "election-tweets-2016.tab"
 STEPS = {"GPT-2": 5, "base": 40}
-PEERS = ("trainer", "trainer-best")
-SYSTEMS = ("tweetgen", *PEERS)
+PEERS = ("trainer", "trainer-best", "trl")
 BATCHES = (4, 16, 64)
+NUM_TRAINED = 1280  # tweets, at every batch size
 MATRIX = 2048
 
 
@@ -34,20 +36,21 @@ def write_gpt2(folder):
         shutil.copy(harness.PROJECT / "models" / "base" / name, folder)
 
 
-def train(system, python, folder, tokens, num_steps, *output):
-    """One run of a system: tokens a second and peak memory."""
+def train(system, python, folder, tokens, num_steps, batch=16):
+    """One run of a system: tokens a second, seconds a step and peak memory."""
     script = Path(__file__).with_name("trainers.py")
-    run = harness.run([python, script, system, folder, tokens, "steps", num_steps, *output])
-    return json.loads(run.output.splitlines()[-1])
+    line = [python, script, system, folder, tokens, "steps", num_steps, "--batch", batch]
+    return json.loads(harness.run(line).output.splitlines()[-1])
 
 
 def compare(folder, tokens, num_steps, peers, repeats):
-    """Every system's speed and memory, and how many times as fast we are."""
-    pythons = {name: peers if name in PEERS else sys.executable for name in SYSTEMS}
+    """Speed and memory of tweetgen and of each peer, and how many times as fast we are.
+
+    `peers` is the python of each peer by its name.
+    """
     subjects = {
-        name: partial(train, name, pythons[name], folder, tokens, num_steps)
-        for name in SYSTEMS
-        if pythons[name]
+        name: partial(train, name, python, folder, tokens, num_steps)
+        for name, python in ({"tweetgen": sys.executable} | peers).items()
     }
     runs = harness.alternate(subjects, repeats, warm_up=False)
     speeds = {name: [run["tokens_per_second"] for run in found] for name, found in runs.items()}
@@ -59,6 +62,22 @@ def compare(folder, tokens, num_steps, peers, repeats):
         }
         for name, found in runs.items()
     }
+
+
+def growth(tokens, repeats):
+    """Speed and memory of ours by tweets a step; models/base."""
+    base = harness.PROJECT / "models" / "base"
+    ours = partial(train, "tweetgen", sys.executable, base, tokens)
+    subjects = {batch: partial(ours, NUM_TRAINED // batch, batch) for batch in BATCHES}
+    return [
+        {
+            "tweets_per_step": batch,
+            "seconds": harness.summary([run["seconds_per_step"] for run in found]),
+            "tokens_per_second": harness.summary([run["tokens_per_second"] for run in found]),
+            "peak_megabytes": round(max(run["peak_bytes"] for run in found) / 1e6),
+        }
+        for batch, found in harness.alternate(subjects, repeats, warm_up=False).items()
+    ]
 
 
 def peak_flops():
@@ -85,29 +104,46 @@ def num_parameters(folder):
     return transformers.AutoModelForCausalLM.from_pretrained(folder).num_parameters()
 
 
+def measure(folder, tokens, num_steps, peers, repeats, peak):
+    """Every system's figures, with its share of the processor's peak."""
+    size = num_parameters(folder)
+    found = compare(folder, tokens, num_steps, peers, repeats)
+    for own in found.values():
+        own["share_of_peak"] = round(6 * size * own["tokens_per_second"]["median"] / peak, 3)
+    return {"parameters": size} | found
+
+
+def write_tokens(path, data):
+    """The token file of the tweets that all train on."""
+    line = [sys.executable, "preprocess.py", "--data_path", data / FILE, "--output_path", path]
+    harness.run(line)
+    return path
+
+
 def main():
-    arguments = harness.parser((__doc__ or "").split("\n")[0]).parse_args()
+    flags = harness.parser((__doc__ or "").split("\n")[0])
+    flags.add_argument("--models", nargs="+", default=("GPT-2", "base"))
+    flags.add_argument("--systems", nargs="+", default=PEERS, help="beside ours (default: all)")
+    arguments = flags.parse_args()
     repeats = 1 if arguments.quick else 5
-    results = {"peak_flops": peak_flops()}
+    peers = dict.fromkeys(arguments.systems, arguments.peers) if arguments.peers else {}
+    path = harness.RESULTS / "training.json"
+    results = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
+    results["peak_flops"] = peak_flops()
     peak = max(values["median"] for values in results["peak_flops"].values())
     with tempfile.TemporaryDirectory() as place:
-        tokens = Path(place, "tokens.pkl")
-        line = [sys.executable, "preprocess.py", "--data_path", arguments.data / FILE]
-        harness.run([*line, "--output_path", tokens])
+        tokens = write_tokens(Path(place, "tokens.pkl"), arguments.data)
         write_gpt2(Path(place, "GPT-2"))
         folders = {"GPT-2": Path(place, "GPT-2"), "base": harness.PROJECT / "models" / "base"}
-        for name, folder in folders.items():
-            found = compare(folder, tokens, STEPS[name], arguments.peers, repeats)
-            size = num_parameters(folder)
-            for own in found.values():
-                share = 6 * size * own["tokens_per_second"]["median"] / peak
-                own["share_of_peak"] = round(share, 3)
-            results[name] = {"parameters": size} | found
-            table = [("system", "tokens/s", "MB", "share of peak")]
-            for system, own in found.items():
+        for name in arguments.models:
+            found = measure(folders[name], tokens, STEPS[name], peers, repeats, peak)
+            results[name] = results.get(name, {}) | found
+            table = [(name, "tokens/s", "MB", "share of peak")]
+            for system in ("tweetgen", *peers):
+                own = found[system]
                 speed = own["tokens_per_second"]["median"]
                 table.append((system, speed, own["peak_megabytes"], own["share_of_peak"]))
-            harness.print_table([(name, *table[0][1:]), *table[1:]])
+            harness.print_table(table)
     command = "python -m tests.benchmarks.bench_training" + " --quick" * arguments.quick
     harness.save("training", harness.document(command, results))
 

@@ -1,6 +1,7 @@
 """Train a model with one system, for so many steps or so long, and print what it did.
 
     python trainers.py SYSTEM MODEL_FOLDER TOKEN_FILE steps|minutes NUMBER [OUTPUT_FOLDER]
+        [--batch 16]
 
 SYSTEM is one of
 tweetgen         this project's training loop with its default settings
@@ -8,12 +9,17 @@ trainer          transformers.Trainer as it is: padded to the longest of a batch
                  model's config has it, learning rate 5e-5
 trainer-best     the same with batches of equal length, no dropout, bf16 where the processor has it,
                  and the learning rate and schedule that tweetgen uses
+trl              TRL's SFTTrainer without padding: the tweets of a batch stand in one row, each one
+                 sees only itself; no dropout, precision, learning rate and schedule as above
 concatenate      as trainer-best, on blocks of BLOCK tokens cut from all tweets one after another,
                  as the run_clm script does
 
-Batches hold BATCH tweets, or blocks of as many tokens. Run by the python that has the system.
+Batches hold so many tweets, or blocks of as many tokens. Run by the python that has the system.
+Prints one line of JSON: real tokens a second and seconds a step, after the first steps, the number
+of steps and peak memory.
 """
 
+import argparse
 import itertools
 import json
 import random
@@ -21,14 +27,24 @@ import resource
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
 
-BATCH = 16
 BLOCK = 128
 WARM_UP_STEPS = 2
-LEARNING_RATE = 5.7e-4  # of tweetgen for models/base
+# As tweetgen trains models/base
+SCHEDULE = {"learning_rate": 5.7e-4, "lr_scheduler_type": "cosine", "warmup_steps": 0.05}
+NO_DROPOUT = dict.fromkeys(("attn_pdrop", "embd_pdrop", "resid_pdrop"), 0.0)
+QUIET = {
+    "use_cpu": True,
+    "report_to": [],
+    "save_strategy": "no",
+    "logging_strategy": "no",
+    "disable_tqdm": True,
+    "dataloader_pin_memory": False,
+}
 
 
 class Meter:
@@ -45,11 +61,17 @@ class Meter:
         else:
             self.tokens += num_tokens
 
-    def speed(self):
-        return self.tokens / (time.perf_counter() - self.start)
+    def figures(self):
+        """Tokens a second and seconds a step until now."""
+        seconds = time.perf_counter() - self.start
+        return {
+            "tokens_per_second": self.tokens / seconds,
+            "seconds_per_step": seconds / (self.steps - WARM_UP_STEPS),
+            "steps": self.steps,
+        }
 
 
-def tweetgen(folder, token_file, limits, meter):
+def tweetgen(folder, token_file, plan, meter):
     """Train with this project's loop; the best weights by its own validation."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
     from tweetgen import pretrained, storage
@@ -59,9 +81,9 @@ def tweetgen(folder, token_file, limits, meter):
     from tweetgen.training import StepReport, Training
 
     tokens = Tokens.from_file(storage.load_tokens(token_file))
-    settings = TrainingSettings(batch_size=BATCH, epochs=1000, patience=0, **limits)
+    settings = TrainingSettings(epochs=1000, patience=0, **plan)
     cpu = torch.device("cpu")
-    if "max_steps" in limits:  # only the speed is wanted: hold nothing out
+    if "max_steps" in plan:  # only the speed is wanted: hold nothing out
         import dataclasses
 
         tokens = dataclasses.replace(tokens, validation_start=len(tokens.offsets) - 1)
@@ -87,13 +109,13 @@ def rows_of(tokens, whole):
     return [ids[i : i + BLOCK] for i in range(0, len(ids) - BLOCK, BLOCK)]
 
 
-def batches_of_all_lengths(rows, num_batches):
+def batches_of_all_lengths(rows, size, num_batches):
     """Rows that form batches of equal length, as group_by_length makes them, from all lengths.
 
     The Trainer begins with the longest tweets of 800; a few steps would see only those.
     """
     rows = sorted(rows, key=len)
-    batches = [rows[i : i + BATCH] for i in range(0, len(rows) - BATCH + 1, BATCH)]
+    batches = [rows[i : i + size] for i in range(0, len(rows) - size + 1, size)]
     middles = [(2 * n + 1) * len(batches) // (2 * num_batches) for n in range(num_batches)]
     random.Random(0).shuffle(middles)
     return [row for middle in middles for row in batches[middle]]
@@ -110,62 +132,114 @@ def collate(rows):
     return {"input_ids": ids, "labels": ids.where(mask, -100), "attention_mask": mask.long()}
 
 
-def trainer(system, folder, token_file, limits, meter):
+def load(folder, **settings):
+    """The model of a folder, in float32."""
+    import transformers
+
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32", **settings)
+
+
+def has_bf16():
+    """Whether the processor multiplies in bf16; where it does not, that is slower than float32."""
+    features = torch.cpu.get_capabilities()
+    return any(features.get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def metered(kind, meter, plan):
+    """This kind of trainer, telling the meter its real tokens and stopping when its time is up."""
+    import transformers
+
+    class Stop(transformers.TrainerCallback):
+        def on_train_begin(self, *_, **__):
+            self.start = time.perf_counter()
+
+        def on_step_end(self, arguments, state, control, **_):
+            meter.add(meter.tokens_of_step)
+            over = "max_minutes" in plan and minutes_since(self.start) >= plan["max_minutes"]
+            control.should_training_stop |= over
+
+    class Metered(kind):
+        def __init__(self, *arguments, **settings):
+            super().__init__(*arguments, **settings, callbacks=[Stop()])
+
+        def training_step(self, model, inputs, *rest):
+            loss = super().training_step(model, inputs, *rest)
+            meter.tokens_of_step = int((inputs["labels"][:, 1:] != -100).sum())
+            return loss
+
+    return Metered
+
+
+def trainer(system, folder, token_file, plan, meter):
     """Train with transformers.Trainer; the last weights."""
     import transformers
 
     tokens = torch.load(token_file, weights_only=True)
     rows = rows_of(tokens, whole=system != "concatenate")
     is_plain = system == "trainer"
-    dropout = {} if is_plain else dict.fromkeys(("attn_pdrop", "embd_pdrop", "resid_pdrop"), 0.0)
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32", **dropout)
-    batch = BATCH if system != "concatenate" else max(1, round(BATCH * mean_length(tokens) / BLOCK))
-    features = torch.cpu.get_capabilities()
-    has_bf16 = any(features.get(name) for name in ("avx512_bf16", "amx_bf16"))
-    settings = {} if is_plain else {"bf16": has_bf16}
-    if system == "trainer-best" and "max_steps" in limits:
+    model = load(folder, **({} if is_plain else NO_DROPOUT))
+    batch = plan["batch_size"]
+    if system == "concatenate":
+        batch = max(1, round(batch * mean_length(tokens) / BLOCK))
+    settings = {} if is_plain else {"bf16": has_bf16(), **SCHEDULE}
+    if system == "trainer-best" and "max_steps" in plan:
         settings["train_sampling_strategy"] = "sequential"
-        rows = batches_of_all_lengths(rows, limits["max_steps"])
+        rows = batches_of_all_lengths(rows, batch, plan["max_steps"])
     elif system == "trainer-best":
         settings |= {"train_sampling_strategy": "group_by_length", "length_column_name": "length"}
 
-    class MeteredTrainer(transformers.Trainer):
-        def training_step(self, model, inputs, *rest):
-            loss = super().training_step(model, inputs, *rest)
-            meter.tokens_of_step = int((inputs["labels"][:, 1:] != -100).sum())
-            return loss
+    def loss_of(rows):
+        return model(**collate(rows)).loss
 
-    class Stop(transformers.TrainerCallback):
-        def on_step_end(self, arguments, state, control, **_):
-            meter.add(meter.tokens_of_step)
-            over = "max_minutes" in limits and minutes_since(started) >= limits["max_minutes"]
-            control.should_training_stop |= over
-
-    max_steps = limits.get("max_steps") or steps_in(model, rows, batch, limits["max_minutes"])
-    if not is_plain:
-        settings |= {"learning_rate": LEARNING_RATE, "lr_scheduler_type": "cosine"}
-        settings |= {"warmup_steps": max_steps // 20}
     arguments = transformers.TrainingArguments(
         tempfile.gettempdir(),
         per_device_train_batch_size=batch,
-        max_steps=max_steps,
-        use_cpu=True,
-        report_to=[],
-        save_strategy="no",
-        logging_strategy="no",
-        disable_tqdm=True,
+        max_steps=num_steps(model, loss_of, rows, batch, plan),
         remove_unused_columns=False,
-        dataloader_pin_memory=False,
+        **QUIET,
         **settings,
     )
-    started = time.perf_counter()
-    MeteredTrainer(
+    metered(transformers.Trainer, meter, plan)(
         model,
         arguments,
         train_dataset=[{"input_ids": row, "length": len(row)} for row in rows],
         data_collator=collate,
-        callbacks=[Stop()],
     ).train()
+    return model
+
+
+def trl(folder, token_file, plan, meter):
+    """Train with TRL's SFTTrainer; the last weights."""
+    import datasets
+    import transformers
+    import trl
+
+    rows = rows_of(torch.load(token_file, weights_only=True), whole=True)
+    model = load(folder, **NO_DROPOUT)
+    arguments = trl.SFTConfig(
+        tempfile.gettempdir(),
+        per_device_train_batch_size=plan["batch_size"],
+        padding_free=True,
+        max_length=None,  # padding_free wants it so
+        gradient_checkpointing=False,
+        bf16=has_bf16(),
+        max_steps=1,
+        **QUIET,
+        **SCHEDULE,
+    )
+    trainer = metered(trl.SFTTrainer, meter, plan)(
+        model,
+        arguments,
+        train_dataset=datasets.Dataset.from_dict({"input_ids": rows}),
+        processing_class=transformers.AutoTokenizer.from_pretrained(folder),
+    )
+
+    def loss_of(rows):
+        labelled = [row | {"labels": row["input_ids"]} for row in rows]
+        return trainer.compute_loss(model, trainer.data_collator(labelled))
+
+    trainer.args.max_steps = num_steps(model, loss_of, rows, plan["batch_size"], plan)
+    trainer.train()
     return model
 
 
@@ -178,33 +252,44 @@ def minutes_since(start):
     return (time.perf_counter() - start) / 60
 
 
-def steps_in(model, rows, batch, minutes):
-    """About how many steps fit into so many minutes, from three tried ones without an optimiser."""
+def num_steps(model, loss_of, rows, batch, plan):
+    """How many steps are wanted, or about how many fit into so many minutes.
+
+    For that three are tried, without an optimiser.
+    """
+    if "max_steps" in plan:
+        return plan["max_steps"]
     step = max(1, len(rows) // (3 * batch))
     start = time.perf_counter()
     for first in range(0, 3 * batch * step, batch * step):
         chosen = rows[first : first + batch * step : step]
-        model(**collate([{"input_ids": row} for row in chosen])).loss.backward()
+        loss_of([{"input_ids": row} for row in chosen]).backward()
     model.zero_grad()
-    return int(3 * minutes / minutes_since(start))
+    return int(3 * plan["max_minutes"] / minutes_since(start))
 
 
 def main():
-    system, folder, token_file, unit, number, *output = sys.argv[1:]
-    if unit == "minutes":
-        limits = {"max_minutes": float(number)}
+    flags = argparse.ArgumentParser()
+    for name in ("system", "folder", "token_file", "unit"):
+        flags.add_argument(name)
+    flags.add_argument("number", type=float)
+    flags.add_argument("output", nargs="?")
+    flags.add_argument("--batch", type=int, default=16)
+    arguments = flags.parse_args()
+    plan = {"batch_size": arguments.batch}
+    if arguments.unit == "minutes":
+        plan["max_minutes"] = arguments.number
     else:
-        limits = {"max_steps": int(number) + WARM_UP_STEPS}
+        plan["max_steps"] = int(arguments.number) + WARM_UP_STEPS
     meter = Meter()
-    if system == "tweetgen":
-        model = tweetgen(folder, token_file, limits, meter)
-    else:
-        model = trainer(system, folder, token_file, limits, meter)
-    speed = meter.speed()
+    systems = {"tweetgen": tweetgen, "trl": trl}
+    train = systems.get(arguments.system) or partial(trainer, arguments.system)
+    model = train(arguments.folder, arguments.token_file, plan, meter)
+    figures = meter.figures()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if output:
-        model.save_pretrained(output[0])
-    print(json.dumps({"tokens_per_second": speed, "steps": meter.steps, "peak_bytes": peak}))
+    if arguments.output:
+        model.save_pretrained(arguments.output)
+    print(json.dumps(figures | {"peak_bytes": peak}))
 
 
 if __name__ == "__main__":
