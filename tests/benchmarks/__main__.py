@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks --data FOLDER --peers VENV/bin/python [--quick]
 
-VENV is an environment with tests/benchmarks/requirements.txt. The generation benchmark also draws
-from models/fine_tuned_model.pt, if there is one.
+VENV is an environment with tests/benchmarks/requirements.txt. Generation and growth also draw from
+models/fine_tuned_model.pt, if there is one.
 """
 
 import subprocess
@@ -11,13 +11,13 @@ import sys
 
 from tests.benchmarks import harness
 
-BENCHMARKS = ("preprocess", "training", "generation", "quality")
+BENCHMARKS = ("bench_preprocess", "bench_training", "bench_generation", "bench_quality", "growth")
 
 
 def main():
     harness.parser((__doc__ or "").split("\n")[0]).parse_args()
     for name in BENCHMARKS:
-        line = [sys.executable, "-m", f"tests.benchmarks.bench_{name}", *sys.argv[1:]]
+        line = [sys.executable, "-m", f"tests.benchmarks.{name}", *sys.argv[1:]]
         subprocess.run(line, cwd=harness.PROJECT, check=True)
 
 

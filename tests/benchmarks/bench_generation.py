@@ -153,6 +153,7 @@ def many_tweets(model_path, repeats):
         rows.append(
             {
                 "tweets": num_tweets,
+                "seconds": harness.summary([num_tweets / one["speed"] for one in found]),
                 "tweets_per_second": harness.summary([one["speed"] for one in found]),
                 "drafts": harness.summary([one["drafts"] for one in found]),
                 "peak_megabytes": round(peak / 1e6),

@@ -69,7 +69,7 @@ def measure(corpus, lines, folder, peers, repeats):
     seconds = harness.alternate(subjects, repeats, warm_up=False)
     sizes = dict.fromkeys(subjects, NUM_SAMPLE) | dict.fromkeys(list(subjects)[:2], len(lines))
     speed = {name: [sizes[name] / value for value in seconds[name]] for name in subjects}
-    results = {
+    return {
         "tweets": len(lines),
         "sample": NUM_SAMPLE,
         "tweets_per_second": {name: harness.summary(values) for name, values in speed.items()},
@@ -81,38 +81,43 @@ def measure(corpus, lines, folder, peers, repeats):
         "cleaning_tweets_per_second": harness.summary(
             [cleaning_speed(lines) for _ in range(repeats)]
         ),
-        "growth": growth(corpus, lines, folder),
     }
-    return results
 
 
-def growth(corpus, lines, folder):
-    """Seconds, memory and size of the token file by number of tweets."""
+def growth(data, repeats):
+    """Seconds of the command, its memory and the size of its file, by number of tweets."""
+    lines = read_corpus(data)
     rows = []
-    for num_tweets in (*SIZES, len(lines)):
-        path = Path(folder) / "part.jsonl"
-        if num_tweets == len(lines):
-            path = corpus
-        else:
-            write_sample(path, lines, num_tweets)
-        run = preprocess(path, folder, watched=True)
-        rows.append(
-            {
-                "tweets": num_tweets,
-                "seconds": round(run.seconds, 2),
-                "peak_megabytes": round(run.peak_bytes / 1e6),
-                "output_megabytes": round((Path(folder) / "out.pkl").stat().st_size / 1e6, 1),
-            }
-        )
+    with tempfile.TemporaryDirectory() as folder:
+        for num_tweets in (*SIZES, len(lines)):
+            path = data / CORPUS
+            if num_tweets < len(lines):
+                path = Path(folder) / "part.jsonl"
+                write_sample(path, lines, num_tweets)
+            seconds = [preprocess(path, folder).seconds for _ in range(repeats)]
+            peak = preprocess(path, folder, watched=True).peak_bytes
+            rows.append(
+                {
+                    "tweets": num_tweets,
+                    "seconds": harness.summary(seconds),
+                    "peak_megabytes": round(peak / 1e6),
+                    "output_megabytes": round((Path(folder) / "out.pkl").stat().st_size / 1e6, 1),
+                }
+            )
     return rows
+
+
+def read_corpus(data):
+    """The lines of the corpus in a folder."""
+    if not data or not (data / CORPUS).is_file():
+        raise SystemExit(f"--data FOLDER must hold {CORPUS}")
+    with gzip.open(data / CORPUS, "rt", encoding="utf-8") as file:
+        return file.readlines()
 
 
 def main():
     arguments = harness.parser((__doc__ or "").split("\n")[0]).parse_args()
-    if not arguments.data or not (arguments.data / CORPUS).is_file():
-        raise SystemExit(f"--data FOLDER must hold {CORPUS}")
-    with gzip.open(arguments.data / CORPUS, "rt", encoding="utf-8") as file:
-        lines = file.readlines()
+    lines = read_corpus(arguments.data)
     repeats = 1 if arguments.quick else 5
     with tempfile.TemporaryDirectory() as folder:
         results = measure(arguments.data / CORPUS, lines, folder, arguments.peers, repeats)
@@ -120,7 +125,6 @@ def main():
     for name, values in results["tweets_per_second"].items():
         rows.append((name, values["median"], values["low"], values["high"]))
     harness.print_table(rows)
-    harness.print_table([tuple(results["growth"][0]), *map(dict.values, results["growth"])])
     command = "python -m tests.benchmarks.bench_preprocess" + " --quick" * arguments.quick
     harness.save("preprocess", harness.document(command, results))
 

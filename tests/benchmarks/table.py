@@ -5,6 +5,7 @@ python -m tests.benchmarks.table
 
 import json
 
+from tests.benchmarks.growth import PARTS
 from tests.benchmarks.harness import RESULTS
 
 
@@ -41,12 +42,15 @@ def training(results):
         "tweetgen": "tweetgen",
         "trainer": "transformers.Trainer, defaults",
         "trainer-best": "transformers.Trainer, best settings",
+        "trl": "TRL's SFTTrainer, without padding",
     }
     for model in ("GPT-2", "base"):
         found = results[model]
         size = found["parameters"] / 1e6
         yield f"training {model} ({size:.0f} million parameters)", "tokens/s"
         for key, name in names.items():
+            if key not in found:
+                continue
             own = found[key]
             factor = "" if key == "tweetgen" else number(own["times_as_fast_is_tweetgen"], ".2f")
             memory = (
@@ -81,5 +85,19 @@ def lines():
                 yield f"| {first} | {cells[0]} | {cells[1]} |"
 
 
+def growth_lines():
+    """How time and memory grow, as a table of its own."""
+    content = load("growth")
+    if not content:
+        return
+    yield "| | tweets | time | peak memory |"
+    yield "| --- | ---: | ---: | ---: |"
+    for name, rows in content["results"].items():
+        counted, timed = PARTS[name]
+        for row in rows:
+            time = f"{row['seconds']['median']:.3g} s"
+            yield f"| {name}, {timed} | {row[counted]:,} | {time} | {row['peak_megabytes']:,} MB |"
+
+
 if __name__ == "__main__":
-    print("\n".join(lines()))
+    print("\n".join([*lines(), "", *growth_lines()]))
