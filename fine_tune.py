@@ -13,6 +13,7 @@ from pathlib import Path
 from tweetgen import console
 from tweetgen.files import check_writable
 from tweetgen.settings import TrainingSettings
+from tweetgen.threads import limit_spinning
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -42,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = parse(argv)
     settings = console.settings_from(arguments, TrainingSettings)
+    limit_spinning()
     if arguments.export_path:
         check_writable(Path(arguments.export_path, "config.json"))
     from tweetgen.training import ValidationReport

@@ -7,7 +7,6 @@ tweet or repeat an earlier one are drawn again.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +18,7 @@ from tweetgen.files import check_writable
 from tweetgen.output import FORMATS, Output
 from tweetgen.prompts import ask_for_prompts, read_prompts
 from tweetgen.settings import SamplingSettings
+from tweetgen.threads import limit_spinning
 
 NUM_EVALUATION_SAMPLES = 500
 
@@ -91,9 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     prompts = read_prompts(arguments.prompts_path) if arguments.prompts_path else [arguments.prompt]
     if arguments.output_path:
         check_writable(arguments.output_path)
-    # Threads that wait for one another by spinning, as is the rule, make this 2 to 5 times slower
-    # on a busy machine. Read when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    limit_spinning()
     from tweetgen.wordlist import load_wordlist
 
     forbid = load_wordlist(arguments.forbid) if arguments.forbid else None

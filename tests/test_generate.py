@@ -302,7 +302,9 @@ def test_R26_ctrl_c_keeps_the_finished_tweets_as_whole_lines(tmp_path, file_form
     texts = [f"{a}{b}".encode() * 20 for a in "abcdefghij" for b in "klmnopqrst"]
     model = writing_model(tmp_path / "model.pt", *texts)
     command = [*COMMAND, "--model_path", model, "--num_tweets", "100000", "--format", file_format]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    # Unbuffered: what readline() had read ahead would be lost to communicate().
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, bufsize=0)
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
     rest, err = process.communicate(timeout=60)

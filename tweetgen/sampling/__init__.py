@@ -74,8 +74,8 @@ class TweetModel(NamedTuple):
 def use_threads_for(model_file: dict[str, Any]) -> None:
     """Let this process compute with one thread where the model is too small for several.
 
-    With models/base one thread draws 93 tweets a second, two that wait for one another at every
-    layer draw 58 (medians of five; two cores, AVX2).
+    With models/base one thread draws 104 tweets a second; two, which wait for one another at every
+    layer, draw as many on a quiet machine and 46 beside another busy process (two cores, AVX2).
     """
     num_parameters = sum(tensor.numel() for tensor in model_file["weights"].values())
     if num_parameters < FEWEST_PARAMETERS_FOR_THREADS:
