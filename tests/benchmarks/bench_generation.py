@@ -57,7 +57,7 @@ def write_model(folder, config):
 def engine_speed(engine, folder, python):
     """One run of an engine: tokens a second for each number of rows, and peak memory."""
     script = Path(__file__).with_name("engines.py")
-    run = harness.run([python, script, engine, folder, *ROWS], OMP_WAIT_POLICY="PASSIVE")
+    run = harness.run([python, script, engine, folder, *ROWS], **harness.environment_of(engine))
     return json.loads(run.output.splitlines()[-1])
 
 
@@ -163,8 +163,9 @@ def many_tweets(model_path, repeats):
 
 
 THOUSAND = """
-import json, os, sys, time
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+import json, sys, time
+from tweetgen.threads import limit_spinning
+limit_spinning()
 from tweetgen import sampling, storage
 from tweetgen.settings import SamplingSettings
 path, num_tweets, seed = sys.argv[1], *map(int, sys.argv[2:])

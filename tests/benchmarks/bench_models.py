@@ -1,9 +1,10 @@
 """Measure what a larger pre-trained model buys: the three commands with one model, on two voices.
 
     python -m tests.benchmarks.bench_models --data FOLDER --model smollm2 [--minutes 10] [--quick]
+        [--name NAME] [--files FILE ...] [--result models] [-- --freeze_layers 10]
 
-Adds the model to results/models.json: bits per character of the held-out tweets before training and
-at every validation, tokens and tweets a second, memory, and five tweets of each voice, the first
+Adds the model to results/RESULT.json: bits per character of the held-out tweets before training and
+at every validation, tokens and tweets a second, memory, and ten tweets of each voice, the first
 ones drawn.
 """
 
@@ -17,7 +18,7 @@ from tests.benchmarks import harness
 
 FILES = ("data/neiltyson_tweets.csv", "data/election-tweets-2016.tab")
 NUM_TWEETS = 100
-NUM_SHOWN = 5
+NUM_SHOWN = 10
 
 
 def fine_tune(tokens, output, log, arguments):
@@ -61,6 +62,7 @@ def main():
     flags.add_argument("--name", default="", help="of the entry (default: the model's)")
     flags.add_argument("--minutes", type=float, default=10)
     flags.add_argument("--files", nargs="+", default=FILES)
+    flags.add_argument("--result", default="models", help="name of the result file")
     flags.add_argument("flags", nargs="*", help="more flags for fine_tune.py, after --")
     arguments = flags.parse_args()
     if arguments.quick:
@@ -74,12 +76,12 @@ def main():
             harness.run([*line, "--model", arguments.model, "--output_path", tokens])
             training = fine_tune(tokens, model, stem.with_suffix(".jsonl"), arguments)
             found[stem.name] = training | generate(model)
-    path = harness.RESULTS / "models.json"
+    path = harness.RESULTS / f"{arguments.result}.json"
     earlier = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
     name = f"{arguments.name or Path(arguments.model).name}, {arguments.minutes:g} minutes"
     command = f"python -m tests.benchmarks.bench_models --model {arguments.model}"
     command += " ".join(["", *arguments.flags])
-    harness.save("models", harness.document(command, earlier | {name: found}))
+    harness.save(arguments.result, harness.document(command, earlier | {name: found}))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ def train(system, python, folder, tokens, num_steps, batch=16):
     """One run of a system: tokens a second, seconds a step and peak memory."""
     script = Path(__file__).with_name("trainers.py")
     line = [python, script, system, folder, tokens, "steps", num_steps, "--batch", batch]
-    return json.loads(harness.run(line).output.splitlines()[-1])
+    run = harness.run(line, **harness.environment_of(system))
+    return json.loads(run.output.splitlines()[-1])
 
 
 def compare(folder, tokens, num_steps, peers, repeats):

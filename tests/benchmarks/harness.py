@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tweetgen.threads import SPIN_COUNT
+
 PROJECT = Path(__file__).resolve().parent.parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("torch", "transformers", "tokenizers", "kitoken", "pandas", "numpy", "emoji")
@@ -98,6 +100,11 @@ def _memory(process: int) -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def environment_of(system: str) -> dict[str, str]:
+    """What our commands set before they import torch; the peers wait as they like."""
+    return {"GOMP_SPINCOUNT": SPIN_COUNT} if system.startswith("tweetgen") else {}
 
 
 def alternate(
