@@ -181,7 +181,7 @@ def test_what_is_saved_is_the_average_of_the_weights():
 
 
 def test_max_steps_bounds_the_run_and_is_where_the_schedule_ends():
-    training = start(max_steps=3, learning_rate=1.0)
+    training = start(max_steps=3, learning_rate=1.0, schedule="cosine")
     rates = [report.learning_rate for report in steps(training)]
     assert (len(rates), training.finished) == (3, "max_steps")
     assert rates == pytest.approx([1 / 2 * (1 + math.cos(math.pi * x)) for x in place_of(3)])
@@ -194,7 +194,7 @@ def place_of(num_steps, warmup=0.05):
 def test_max_minutes_bounds_the_run(monkeypatch):
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr("tweetgen.training.time.monotonic", lambda: float(next(clock)))
-    training = start(epochs=100, max_minutes=2)
+    training = start(epochs=100, max_minutes=2, schedule="cosine")
     rates = [report.learning_rate for report in steps(training)]
     assert 1 < len(rates) < 12 and training.finished == "max_minutes"
     assert rates[-1] < 0.2 * max(rates), "the schedule must follow the clock to its end"

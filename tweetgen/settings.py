@@ -99,7 +99,7 @@ class TrainingSettings:
         0.05, "share of all steps spent warming up", minimum=0, maximum=1
     )
     schedule: str = setting(
-        "cosine", "learning rate after warm-up", choices=("cosine", "linear", "constant")
+        "constant", "learning rate after warm-up", choices=("constant", "cosine", "linear")
     )
     weight_decay: float = setting(0.0, "AdamW's weight decay; 0 is Adam", minimum=0, maximum=1)
     max_grad_norm: float = setting(1.0, "clip gradients to this norm; 0 = off", minimum=0)

@@ -8,7 +8,7 @@ tweetgen         this project's training loop with its default settings
 trainer          transformers.Trainer as it is: padded to the longest of a batch, dropout as the
                  model's config has it, learning rate 5e-5
 trainer-best     the same with batches of equal length, no dropout, bf16 where the processor has it,
-                 and the learning rate and schedule that tweetgen uses
+                 tweetgen's learning rate, and a cosine, which serves it better than no schedule
 trl              TRL's SFTTrainer without padding: the tweets of a batch stand in one row, each one
                  sees only itself; no dropout, precision, learning rate and schedule as above
 concatenate      as trainer-best, on blocks of BLOCK tokens cut from all tweets one after another,
@@ -34,7 +34,7 @@ import torch
 
 BLOCK = 128
 WARM_UP_STEPS = 2
-# As tweetgen trains models/base
+# The learning rate of tweetgen for models/base
 SCHEDULE = {"learning_rate": 5.7e-4, "lr_scheduler_type": "cosine", "warmup_steps": 0.05}
 NO_DROPOUT = dict.fromkeys(("attn_pdrop", "embd_pdrop", "resid_pdrop"), 0.0)
 QUIET = {
