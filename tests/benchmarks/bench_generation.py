@@ -190,7 +190,7 @@ def main():
     arguments = flags.parse_args()
     import transformers
 
-    repeats = 1 if arguments.quick else 3
+    repeats = 1 if arguments.quick else 5
     engines = peers_here(arguments.engines) if arguments.peers else []
     configs = {
         "GPT-2": transformers.GPT2Config(),

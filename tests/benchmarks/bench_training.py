@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.benchmarks import harness
 
 FILE = Path("data") / "election-tweets-2016.tab"
-STEPS = {"GPT-2": 5, "base": 40}
+STEPS = {"GPT-2": 4, "base": 25}
 PEERS = ("trainer", "trainer-best", "trl")
 BATCHES = (4, 16, 64)
 NUM_TRAINED = 1280  # tweets, at every batch size

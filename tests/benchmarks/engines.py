@@ -22,7 +22,7 @@ TEMPERATURE, TOP_P = 0.9, 0.9
 TOP_K = 200  # of the engines whose top-p sorts all tokens otherwise, which makes them slower
 THREADS = os.cpu_count()
 MOST_DRAWS = 3  # of each size, so that a neighbour's hiccup does not decide
-ENOUGH_SECONDS = 4  # of one size: a slow engine is drawn from fewer times
+ENOUGH_SECONDS = 2  # of one size: a slow engine is drawn from fewer times
 
 
 def tweetgen(folder, precision):
