@@ -237,6 +237,13 @@ def test_odd_tweets_are_read_exactly_from_a_table(tmp_path, dialect):
     assert texts(write(tmp_path, "a.csv", content.getvalue())) == ODD_TWEETS
 
 
+def test_R38_odd_tweets_are_read_exactly_beside_a_row_that_breaks_the_rules(tmp_path):
+    """Then each row of the block is looked at alone."""
+    tweets = [*ODD_TWEETS[:11], "one, two, and three"]
+    content = "id,text\n" + "".join(f"{number},{text}\n" for number, text in enumerate(tweets))
+    assert texts(write(tmp_path, "a.csv", content)) == tweets
+
+
 @pytest.mark.parametrize(
     "content",
     [
