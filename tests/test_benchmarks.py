@@ -12,8 +12,11 @@ from tests.conftest import PROJECT
 README = (PROJECT / "README.md").read_text("utf-8")
 
 
-def test_readme_shows_the_table_of_the_result_files():
-    assert "\n".join(table.lines()) in README
+@pytest.mark.parametrize(
+    "lines", [table.lines, table.quality_lines, table.growth_lines, table.models_lines]
+)
+def test_readme_shows_the_tables_of_the_result_files(lines):
+    assert "\n".join(lines()) in README
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)

@@ -1,11 +1,11 @@
-"""Measure what a larger pre-trained model buys: the three commands with one model, on two voices.
+"""Measure what a larger pre-trained model buys: the three commands with one model, on three voices.
 
     python -m tests.benchmarks.bench_models --data FOLDER --model smollm2 [--minutes 10] [--quick]
         [--name NAME] [--files FILE ...] [--result models] [-- --freeze_layers 10]
 
 Adds the model to results/RESULT.json: bits per character of the held-out tweets before training and
-at every validation, tokens and tweets a second, memory, and ten tweets of each voice, the first
-ones drawn.
+at every validation, tokens and tweets a second, memory, and the first ten tweets drawn in the voice
+of the project's own sample.
 """
 
 import json
@@ -16,7 +16,8 @@ from pathlib import Path
 
 from tests.benchmarks import harness
 
-FILES = ("data/neiltyson_tweets.csv", "data/election-tweets-2016.tab")
+SAMPLE = harness.PROJECT / "data" / "tweets.csv"
+FILES = (SAMPLE, "data/neiltyson_tweets.csv", "data/election-tweets-2016.tab")
 NUM_TWEETS = 100
 NUM_SHOWN = 10
 
@@ -44,7 +45,7 @@ def fine_tune(tokens, output, log, arguments):
     }
 
 
-def generate(model):
+def generate(model, num_shown):
     """Tweets a second, loading included, and the first tweets."""
     line = [sys.executable, "generate.py", "--model_path", model, "--num_tweets", NUM_TWEETS]
     start = time.perf_counter()
@@ -52,7 +53,7 @@ def generate(model):
     seconds = time.perf_counter() - start
     return {
         "tweets_per_second": round(NUM_TWEETS / seconds, 2),
-        "tweets": output.splitlines()[:NUM_SHOWN],
+        "tweets": output.splitlines()[:num_shown],
     }
 
 
@@ -75,7 +76,8 @@ def main():
             line = [sys.executable, "preprocess.py", "--data_path", arguments.data / name]
             harness.run([*line, "--model", arguments.model, "--output_path", tokens])
             training = fine_tune(tokens, model, stem.with_suffix(".jsonl"), arguments)
-            found[stem.name] = training | generate(model)
+            num_shown = NUM_SHOWN if arguments.data / name == SAMPLE else 0
+            found[stem.name] = training | generate(model, num_shown)
     path = harness.RESULTS / f"{arguments.result}.json"
     earlier = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
     name = f"{arguments.name or Path(arguments.model).name}, {arguments.minutes:g} minutes"

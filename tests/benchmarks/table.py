@@ -99,5 +99,52 @@ def growth_lines():
             yield f"| {name}, {timed} | {row[counted]:,} | {time} | {row['peak_megabytes']:,} MB |"
 
 
+QUALITY_SYSTEMS = {
+    "tweetgen": "tweetgen",
+    "trainer-best": "transformers.Trainer, best settings",
+    "concatenate": "the same on blocks of 128 tokens, as run_clm cuts them",
+}
+
+
+def quality_lines():
+    """What a budget of time buys with each system, as a table of its own."""
+    content = load("quality")
+    if not content:
+        return
+    yield "| minutes | tweets | trained with | steps | bits per character | usable | distinct-2 |"
+    yield "| ---: | --- | --- | ---: | ---: | ---: | ---: |"
+    for minutes, rows in content["results"].items():
+        for row in rows:
+            yield (
+                f"| {minutes.split()[0]} | {row['file']} | {QUALITY_SYSTEMS[row['system']]} "
+                f"| {row['steps']:,} | {row['bits_per_character']:.3f} | {row['usable']:.1%} "
+                f"| {row['distinct_2']:.2f} |"
+            )
+
+
+NUM_SHOWN = 5  # tweets of each model
+
+
+def models_lines():
+    """What each model gives after how many minutes, and the first tweets of each."""
+    content = load("models")
+    if not content:
+        return
+    yield "| model, fine-tuning | tweets | bits per character | tokens/s | tweets/s | memory |"
+    yield "| --- | --- | ---: | ---: | ---: | ---: |"
+    for name, voices in content["results"].items():
+        for voice, found in voices.items():
+            bits = found["bits_per_character"]
+            yield (
+                f"| {name} | {voice} | {bits[0]:.2f} → {min(bits):.2f} "
+                f"| {found['tokens_per_second']:,.0f} | {found['tweets_per_second']:.2g} "
+                f"| {found['peak_megabytes'] / 1000:.1f} GB |"
+            )
+    for name, voices in content["results"].items():
+        for found in voices.values():
+            if found["tweets"]:
+                yield from ("", f"{name}:", "", "```", *found["tweets"][:NUM_SHOWN], "```")
+
+
 if __name__ == "__main__":
-    print("\n".join([*lines(), "", *growth_lines()]))
+    print("\n".join([*lines(), "", *quality_lines(), "", *growth_lines(), "", *models_lines()]))
