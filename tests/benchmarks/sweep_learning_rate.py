@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.sweep_learning_rate --data FOLDER [--model NAME] [--rates 1e-4 3e-4]
 
-Trains on two real files with the project's own commands and a full cosine schedule; two trainings
+Trains on two real files with the project's own commands and default schedule; two trainings
 run side by side, one thread each, which is how two cores do the most. Writes
 results/learning_rate.json, or results/learning_rate_NAME.json for a model other than models/base.
 """

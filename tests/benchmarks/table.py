@@ -99,6 +99,7 @@ def growth_lines():
             yield f"| {name}, {timed} | {row[counted]:,} | {time} | {row['peak_megabytes']:,} MB |"
 
 
+VOICES = {"neiltyson_tweets": "a public figure", "election-tweets-2016": "two politicians"}
 QUALITY_SYSTEMS = {
     "tweetgen": "tweetgen",
     "trainer-best": "transformers.Trainer, best settings",
@@ -116,9 +117,9 @@ def quality_lines():
     for minutes, rows in content["results"].items():
         for row in rows:
             yield (
-                f"| {minutes.split()[0]} | {row['file']} | {QUALITY_SYSTEMS[row['system']]} "
-                f"| {row['steps']:,} | {row['bits_per_character']:.3f} | {row['usable']:.1%} "
-                f"| {row['distinct_2']:.2f} |"
+                f"| {minutes.split()[0]} | {VOICES[row['file']]} "
+                f"| {QUALITY_SYSTEMS[row['system']]} | {row['steps']:,} | {row['bits_per_character']:.3f} "
+                f"| {row['usable']:.1%} | {row['distinct_2']:.2f} |"
             )
 
 
@@ -136,7 +137,7 @@ def models_lines():
         for voice, found in voices.items():
             bits = found["bits_per_character"]
             yield (
-                f"| {name} | {voice} | {bits[0]:.2f} → {min(bits):.2f} "
+                f"| {name} | {VOICES.get(voice, voice)} | {bits[0]:.2f} → {min(bits):.2f} "
                 f"| {found['tokens_per_second']:,.0f} | {found['tweets_per_second']:.2g} "
                 f"| {found['peak_megabytes'] / 1000:.1f} GB |"
             )

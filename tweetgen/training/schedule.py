@@ -32,8 +32,8 @@ def default_learning_rate(num_parameters: int) -> float:
 
     An inverse square root through huggingtweets' 1.37e-4 for GPT-2 (124 million parameters). For
     models/base it gives 5.7e-4; of 2e-4, 4e-4, 8e-4 and 1.6e-3, tried for 500 steps on two voices,
-    4e-4 and 8e-4 were best and differed by less than 0.01 bits per character, of the last weights,
-    not their average (tests/benchmarks/results/learning_rate.json).
+    4e-4 and 8e-4 were best and differed by less than 0.01 bits per character, with a cosine and of
+    the last weights, not their average (tests/benchmarks/results/learning_rate.json).
     """
     return 1.4e-4 * math.sqrt(124e6 / num_parameters)
 
