@@ -118,8 +118,8 @@ def quality_lines():
         for row in rows:
             yield (
                 f"| {minutes.split()[0]} | {VOICES[row['file']]} "
-                f"| {QUALITY_SYSTEMS[row['system']]} | {row['steps']:,} | {row['bits_per_character']:.3f} "
-                f"| {row['usable']:.1%} | {row['distinct_2']:.2f} |"
+                f"| {QUALITY_SYSTEMS[row['system']]} | {row['steps']:,} "
+                f"| {row['bits_per_character']:.3f} | {row['usable']:.1%} | {row['distinct_2']:.2f} |"
             )
 
 
