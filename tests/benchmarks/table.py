@@ -119,7 +119,8 @@ def quality_lines():
             yield (
                 f"| {minutes.split()[0]} | {VOICES[row['file']]} "
                 f"| {QUALITY_SYSTEMS[row['system']]} | {row['steps']:,} "
-                f"| {row['bits_per_character']:.3f} | {row['usable']:.1%} | {row['distinct_2']:.2f} |"
+                f"| {row['bits_per_character']:.3f} | {row['usable']:.1%} "
+                f"| {row['distinct_2']:.2f} |"
             )
 
 
