@@ -74,10 +74,13 @@ def main(argv: list[str] | None = None) -> int:
         with Progress(job.training, arguments.log_path, is_shown=group.is_first) as progress:
             for report in job.training.run(stop):
                 progress.show(report)
-                if isinstance(report, ValidationReport):
+                is_validation = isinstance(report, ValidationReport)
+                if is_validation:
                     job.say(f"  sample: {job.sample()}")
-                    job.save_state()
-                elif job.minutes_since_save() >= arguments.save_minutes:
+                # Before the first step there is nothing to lose, and much to write.
+                if report.step and (
+                    is_validation or job.minutes_since_save() >= arguments.save_minutes
+                ):
                     job.save_state()
         if not job.training.is_complete:
             job.save_state()

@@ -352,6 +352,11 @@ def test_int8_is_refused_where_it_cannot_be_computed(monkeypatch):
         sampling.load(model_content(), "cpu", "int8")
 
 
+def test_first_drafts_are_given_up_after_as_many_tokens_as_asked():
+    (draft,) = sampling.first_drafts(scripted(["a" * 400]), settings(), 1, most_tokens=80)
+    assert 80 <= len(draft.text) < 100
+
+
 def test_first_drafts_of_a_model_that_never_ends_are_given_up():
     drafts = sampling.first_drafts(scripted(["a" * 400]), settings(max_length=10), 2)
     assert [len(draft.text) < 40 and not draft.finished for draft in drafts] == [True, True]

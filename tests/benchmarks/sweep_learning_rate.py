@@ -34,11 +34,11 @@ def train(data, output, rate, model, limits):
     }
 
 
-def measure(data, model, rates, limits):
+def measure(data, files, model, rates, limits):
     """A line for each file and rate."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         cases = []
-        for path in FILES:
+        for path in files:
             tokens = Path(folder, Path(path).stem + ".pkl")
             line = [sys.executable, "preprocess.py", "--data_path", data / path, "--model", model]
             harness.run([*line, "--output_path", tokens])
@@ -57,12 +57,13 @@ def main():
     flags = harness.parser((__doc__ or "").split("\n")[0])
     flags.add_argument("--model", default="models/base")
     flags.add_argument("--rates", nargs="+", type=float, default=RATES)
+    flags.add_argument("--files", nargs="+", default=FILES)
     flags.add_argument("--epochs", type=int, default=3)
     flags.add_argument("--max_steps", type=int, default=0)
     arguments = flags.parse_args()
     max_steps = 20 if arguments.quick else arguments.max_steps
     limits = ["--epochs", arguments.epochs, "--max_steps", max_steps]
-    results = measure(arguments.data, arguments.model, arguments.rates, limits)
+    results = measure(arguments.data, arguments.files, arguments.model, arguments.rates, limits)
     rows = [("file", "learning rate", "before", "best")]
     for row in results:
         bits = row["bits_per_character"]

@@ -334,13 +334,17 @@ def _read(tokenizer: Tokenizer, prompt: str, drawn: Drawn) -> Draft:
 
 
 def first_drafts(
-    model: TweetModel | dict[str, Any], settings: SamplingSettings, num_drafts: int
+    model: TweetModel | dict[str, Any],
+    settings: SamplingSettings,
+    num_drafts: int,
+    most_tokens: int = 0,
 ) -> list[Draft]:
     """The first drafts without a prompt, in order, whatever they are like; none is drawn again.
 
-    One of twice as many tokens as `max_length` allows characters is given up, as without an end.
+    One of about `most_tokens` is given up, as without an end; 0 means twice as many tokens as
+    `max_length` allows characters.
     """
-    most_tokens = 2 * settings.max_length or MOST_TOKENS
+    most_tokens = most_tokens or 2 * settings.max_length or MOST_TOKENS
     if not isinstance(model, TweetModel):
         model = load(model)
     batch = Batch(

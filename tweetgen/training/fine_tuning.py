@@ -18,6 +18,7 @@ from tweetgen.training.distributed import Ranks
 from tweetgen.training.outputs import Outputs
 from tweetgen.training.starting import starting_model
 
+SAMPLE_TOKENS = 80  # a longer draft is no tweet, and takes a large model half a minute to end
 NUM_CARD_SAMPLES = 5
 NUM_EVALUATION_SAMPLES = 100  # enough for the card; generate.py --evaluate draws 500
 
@@ -108,7 +109,8 @@ class FineTuning:
 
     def _first_draft(self) -> str:
         content = self._content(pretrained.weights_of(self.training.model), {})
-        return first_drafts(load(content, self._device), self._sampling, 1)[0].text
+        model = load(content, self._device)
+        return first_drafts(model, self._sampling, 1, SAMPLE_TOKENS)[0].text
 
     def finish(self) -> None:
         """Write model, card and curve from the best weights, and drop the unfinished state."""

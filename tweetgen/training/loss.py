@@ -50,10 +50,13 @@ def gradient_of(parameter: Tensor) -> Tensor:
 
 def _add_head_gradients(head: nn.Linear, slopes: Tensor, hidden: Tensor) -> None:
     """slopes (C, V), hidden (C, D)"""
-    if head.weight.requires_grad and hidden.dtype == head.weight.dtype:
-        gradient_of(head.weight).addmm_(slopes.T, hidden)
-    elif head.weight.requires_grad:
-        gradient_of(head.weight).add_(torch.mm(slopes.T, hidden))
+    weight = head.weight
+    if weight.requires_grad and weight.grad is None:
+        weight.grad = torch.mm(slopes.T, hidden).to(weight.dtype)
+    elif weight.requires_grad and hidden.dtype == weight.dtype:
+        gradient_of(weight).addmm_(slopes.T, hidden)
+    elif weight.requires_grad:
+        gradient_of(weight).add_(torch.mm(slopes.T, hidden))
     if head.bias is not None and head.bias.requires_grad:
         gradient_of(head.bias).add_(slopes.sum(0))
 
