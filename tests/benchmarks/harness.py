@@ -102,6 +102,17 @@ def _memory(process: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
+def write_model(name, folder):
+    """Write a model as a folder, which is all that the peers can read."""
+    from tweetgen import pretrained
+    from tweetgen.pretrained.export import export_folder
+
+    found = pretrained.load_pretrained(name)
+    weights = pretrained.weights_of(found.model)
+    config = pretrained.config_json_of(found.model)
+    export_folder(str(folder), config, weights, found.tokenizer_json, found.eos_token_id)
+
+
 def environment_of(system: str) -> dict[str, str]:
     """What our commands set before they import torch; the peers wait as they like."""
     return {"GOMP_SPINCOUNT": SPIN_COUNT} if system.startswith("tweetgen") else {}

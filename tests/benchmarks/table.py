@@ -44,7 +44,9 @@ def training(results):
         "trainer-best": "transformers.Trainer, best settings",
         "trl": "TRL's SFTTrainer, without padding",
     }
-    for model in ("GPT-2", "base"):
+    for model in ("GPT-2", "base", "SmolLM2-135M"):
+        if model not in results:
+            continue
         found = results[model]
         size = found["parameters"] / 1e6
         yield f"training {model} ({size:.0f} million parameters)", "tokens/s"

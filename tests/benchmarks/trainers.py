@@ -36,7 +36,7 @@ BLOCK = 128
 WARM_UP_STEPS = 2
 # The learning rate of tweetgen for models/base
 SCHEDULE = {"learning_rate": 5.7e-4, "lr_scheduler_type": "cosine", "warmup_steps": 0.05}
-NO_DROPOUT = dict.fromkeys(("attn_pdrop", "embd_pdrop", "resid_pdrop"), 0.0)
+DROPOUTS = ("attn_pdrop", "embd_pdrop", "resid_pdrop")  # GPT-2's; Llama types have none
 QUIET = {
     "use_cpu": True,
     "report_to": [],
@@ -132,11 +132,16 @@ def collate(rows):
     return {"input_ids": ids, "labels": ids.where(mask, -100), "attention_mask": mask.long()}
 
 
-def load(folder, **settings):
+def load(folder, keep_dropout=False):
     """The model of a folder, in float32."""
     import transformers
 
-    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32", **settings)
+    config = transformers.AutoConfig.from_pretrained(folder)
+    for name in DROPOUTS:
+        if hasattr(config, name) and not keep_dropout:
+            setattr(config, name, 0.0)
+    kind = transformers.AutoModelForCausalLM
+    return kind.from_pretrained(folder, config=config, dtype="float32")
 
 
 def has_bf16():
@@ -177,7 +182,7 @@ def trainer(system, folder, token_file, plan, meter):
     tokens = torch.load(token_file, weights_only=True)
     rows = rows_of(tokens, whole=system != "concatenate")
     is_plain = system == "trainer"
-    model = load(folder, **({} if is_plain else NO_DROPOUT))
+    model = load(folder, keep_dropout=is_plain)
     batch = plan["batch_size"]
     if system == "concatenate":
         batch = max(1, round(batch * mean_length(tokens) / BLOCK))
@@ -215,7 +220,7 @@ def trl(folder, token_file, plan, meter):
     import trl
 
     rows = rows_of(torch.load(token_file, weights_only=True), whole=True)
-    model = load(folder, **NO_DROPOUT)
+    model = load(folder)
     arguments = trl.SFTConfig(
         tempfile.gettempdir(),
         per_device_train_batch_size=plan["batch_size"],

@@ -72,7 +72,10 @@ class FineTuning:
         tokens = self._tokens
         num_tokens = int(tokens.offsets[tokens.validation_start])
         advice = schedule.advice(tokens.num_training, num_tokens, tokens.num_validation)
-        return f"{self._start.describe()}\n{advice}"
+        settings = self.training.settings
+        tweets_at_once = settings.batch_size / settings.accumulate
+        start = self._start.describe(tweets_at_once * num_tokens / tokens.num_training)
+        return f"{start}\n{advice}"
 
     def is_finished(self) -> bool:
         """Whether the model file is the end of this very training."""

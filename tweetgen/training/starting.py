@@ -8,8 +8,11 @@ from tweetgen.dataset import Tokens
 from tweetgen.errors import TweetgenError
 from tweetgen.pretrained import gguf, hub
 
-# float32 weights, gradients, two moments of Adam, the average and the best weights: 6 x 4 bytes.
-BYTES_PER_PARAMETER = 24
+# float32: the weights and the best ones; of what is trained gradient, two moments and average too.
+BYTES_PER_PARAMETER, BYTES_PER_TRAINED = 8, 16
+# From the peaks of models/base, GPT-2 and SmolLM2-135M: Python with its libraries, and what a layer
+# keeps of each token for the way back, for each element of its width.
+BYTES_OF_PROGRAM, BYTES_PER_ACTIVATION = 4e8, 130
 
 
 class Start(NamedTuple):
@@ -19,11 +22,26 @@ class Start(NamedTuple):
     config_json: str
     model: Any
 
-    def describe(self) -> str:
-        """What was loaded and what training it takes, in a line."""
+    def describe(self, tokens_at_once: float) -> str:
+        """What was loaded and the memory it takes to train on so many tokens at once, in a line."""
         size = self.model.num_parameters()
-        memory = size * BYTES_PER_PARAMETER / 1e9
-        return f"{self.name}: {size:,} parameters, about {memory:.1f} GB to train"
+        memory = f"{memory_to_train(self.model, tokens_at_once) / 1e9:.1f}"
+        return f"{self.name}: {size:,} parameters, about {memory} GB of memory to train"
+
+
+def memory_to_train(model: Any, tokens_at_once: float) -> float:
+    """About how many bytes training takes, in float32, without gradient checkpointing."""
+    all_of_it: int = model.num_parameters()
+    trained: int = model.num_parameters(only_trainable=True)
+    # What a config calls otherwise, transformers knows by these names too; 0 where it does not.
+    layers = getattr(model.config, "num_hidden_layers", 0)
+    elements = tokens_at_once * layers * getattr(model.config, "hidden_size", 0)
+    return (
+        BYTES_OF_PROGRAM
+        + BYTES_PER_PARAMETER * all_of_it
+        + BYTES_PER_TRAINED * trained
+        + BYTES_PER_ACTIVATION * elements
+    )
 
 
 def starting_model(name: str, tokens: Tokens, from_scratch: bool, seed: int) -> Start:
