@@ -35,6 +35,8 @@ PEERS = (
     "ctranslate2-float32",
     "openvino-int8",
     "openvino-fp32",
+    "llamacpp-q8_0",
+    "llamacpp-f16",
 )
 IMPORT = "from transformers import AutoModelForCausalLM"
 

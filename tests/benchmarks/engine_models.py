@@ -39,7 +39,14 @@ def openvino(folder, output, precision):
         shutil.copy(folder / name, output)
 
 
-CONVERTERS = {"ctranslate2": ctranslate2, "openvino": openvino}
+def llamacpp(folder, output, precision):
+    """A GGUF file."""
+    from llamacpp_engine import write_model
+
+    write_model(folder, output, precision)
+
+
+CONVERTERS = {"ctranslate2": ctranslate2, "openvino": openvino, "llamacpp": llamacpp}
 
 
 def main():

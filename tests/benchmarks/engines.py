@@ -155,6 +155,13 @@ def openvino(folder, precision):
     return draw
 
 
+def llamacpp(folder, precision):
+    """llama.cpp, from a file of its own; top-p as in CTranslate2, and why."""
+    from llamacpp_engine import engine
+
+    return engine(folder, precision)
+
+
 def speed_of(draw, num_rows):
     """Tokens a second, the median of a few draws after one that is not timed."""
     draw(num_rows, 0)
@@ -172,6 +179,7 @@ ENGINES = {
     "transformers": transformers,
     "ctranslate2": ctranslate2,
     "openvino": openvino,
+    "llamacpp": llamacpp,
 }
 
 
