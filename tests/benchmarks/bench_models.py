@@ -1,11 +1,11 @@
 """Measure what a larger pre-trained model buys: the three commands with one model, on three voices.
 
-    python -m tests.benchmarks.bench_models --data FOLDER --model smollm2 [--minutes 10] [--quick]
-        [--name NAME] [--files FILE ...] [--result models] [-- --freeze_layers 10]
+    python -m tests.benchmarks.bench_models --data FOLDER --model smollm2 [--minutes 10 30]
+        [--name NAME] [--files FILE ...] [--result models] [--quick] [-- --freeze_layers 10]
 
 Adds the model to results/RESULT.json: bits per character of the held-out tweets before training and
-at every validation, tokens and tweets a second, memory, and the first ten tweets drawn in the voice
-of the project's own sample.
+after so many minutes, tokens and tweets a second, memory, and the first ten tweets drawn in the
+voice of the project's own sample.
 """
 
 import json
@@ -22,26 +22,17 @@ NUM_TWEETS = 100
 NUM_SHOWN = 10
 
 
-def fine_tune(tokens, output, log, arguments):
-    """Train; what the model file says of it, speed and memory."""
+def fine_tune(tokens, output, arguments):
+    """Train; how good the model is after so many minutes, speed and memory."""
     from tweetgen import storage
 
-    line = [sys.executable, "fine_tune.py", "--data", tokens, "--output_path", output]
-    limits = ["--max_minutes", arguments.minutes, "--save_minutes", 1000]
-    run = harness.run([*line, *limits, "--log_path", log, *arguments.flags], watched=True)
-    steps = [json.loads(line) for line in log.read_text().splitlines()]
-    training = storage.load_model(output)["training"]
-    return {
-        "minutes": [round(entry["seconds"] / 60, 2) for entry in training["history"]],
-        "bits_per_character": [
-            round(entry["bits_per_character"], 4) for entry in training["history"]
-        ],
-        "tokens_per_second": round(sum(s["tokens"] for s in steps) / steps[-1]["seconds"], 1),
-        "epochs": round(steps[-1]["step"] * 16 / training["num_train_tweets"], 2),
-        "learning_rate": training["settings"]["learning_rate"],
+    script = Path(__file__).with_name("timed_training.py")
+    line = [sys.executable, script, tokens, output, arguments.model, *arguments.minutes]
+    run = harness.run([*line, *arguments.flags], watched=True)
+    return json.loads(run.output.splitlines()[-1]) | {
         "peak_megabytes": round(run.peak_bytes / 1e6),
         "model_file_megabytes": round(output.stat().st_size / 1e6),
-        "ended": training["evaluation"]["model"]["ended"],
+        "ended": storage.load_model(output)["training"]["evaluation"]["model"]["ended"],
     }
 
 
@@ -61,13 +52,13 @@ def main():
     flags = harness.parser((__doc__ or "").split("\n")[0])
     flags.add_argument("--model", default="models/base")
     flags.add_argument("--name", default="", help="of the entry (default: the model's)")
-    flags.add_argument("--minutes", type=float, default=10)
+    flags.add_argument("--minutes", nargs="+", type=float, default=[10])
     flags.add_argument("--files", nargs="+", default=FILES)
     flags.add_argument("--result", default="models", help="name of the result file")
     flags.add_argument("flags", nargs="*", help="more flags for fine_tune.py, after --")
     arguments = flags.parse_args()
     if arguments.quick:
-        arguments.minutes = 0.5
+        arguments.minutes = [0.5]
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.files:
@@ -75,14 +66,16 @@ def main():
             tokens, model = stem.with_suffix(".pkl"), stem.with_suffix(".pt")
             line = [sys.executable, "preprocess.py", "--data_path", arguments.data / name]
             harness.run([*line, "--model", arguments.model, "--output_path", tokens])
-            training = fine_tune(tokens, model, stem.with_suffix(".jsonl"), arguments)
+            training = fine_tune(tokens, model, arguments)
             num_shown = NUM_SHOWN if arguments.data / name == SAMPLE else 0
             found[stem.name] = training | generate(model, num_shown)
     path = harness.RESULTS / f"{arguments.result}.json"
     earlier = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
-    name = f"{arguments.name or Path(arguments.model).name}, {arguments.minutes:g} minutes"
+    name = arguments.name or Path(arguments.model).name
+    found = earlier.get(name, {}) | found
+    minutes = " ".join(f"{number:g}" for number in arguments.minutes)
     command = f"python -m tests.benchmarks.bench_models --model {arguments.model}"
-    command += " ".join(["", *arguments.flags])
+    command += " ".join([f" --minutes {minutes}", *arguments.flags])
     harness.save(arguments.result, harness.document(command, earlier | {name: found}))
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.benchmarks import harness
 
 FILE = Path("data") / "election-tweets-2016.tab"
-STEPS = {"GPT-2": 4, "base": 25, "SmolLM2-135M": 3}
+STEPS = {"GPT-2": 4, "base": 25, "SmolLM2-135M": 2}
 PEERS = ("trainer", "trainer-best", "trl")
 BATCHES = (4, 16, 64)
 NUM_TRAINED = 1280  # tweets, at every batch size

@@ -101,7 +101,11 @@ def growth_lines():
             yield f"| {name}, {timed} | {row[counted]:,} | {time} | {row['peak_megabytes']:,} MB |"
 
 
-VOICES = {"neiltyson_tweets": "a public figure", "election-tweets-2016": "two politicians"}
+VOICES = {
+    "neiltyson_tweets": "a public figure",
+    "election-tweets-2016": "two politicians",
+    "tweets": "data/tweets.csv",
+}
 QUALITY_SYSTEMS = {
     "tweetgen": "tweetgen",
     "trainer-best": "transformers.Trainer, best settings",
@@ -134,13 +138,15 @@ def models_lines():
     content = load("models")
     if not content:
         return
-    yield "| model, fine-tuning | tweets | bits per character | tokens/s | tweets/s | memory |"
+    yield "| `--model` | tweets | bits per character (minutes) | tokens/s | tweets/s | memory |"
     yield "| --- | --- | ---: | ---: | ---: | ---: |"
     for name, voices in content["results"].items():
         for voice, found in voices.items():
-            bits = found["bits_per_character"]
+            steps = [
+                f"{bits:.3f} ({minutes})" for minutes, bits in found["bits_per_character"].items()
+            ]
             yield (
-                f"| {name} | {VOICES.get(voice, voice)} | {bits[0]:.2f} → {min(bits):.2f} "
+                f"| {name} | {VOICES.get(voice, voice)} | {' → '.join(steps)} "
                 f"| {found['tokens_per_second']:,.0f} | {found['tweets_per_second']:.2g} "
                 f"| {found['peak_megabytes'] / 1000:.1f} GB |"
             )
