@@ -36,6 +36,11 @@ def test_larger_models_learn_slower():
     assert all(smaller >= larger for smaller, larger in itertools.pairwise(rates))
 
 
+@pytest.mark.parametrize(("num_parameters", "rate"), [(7_426_048, 5.7e-4), (134_515_008, 2e-4)])
+def test_default_learning_rate_is_near_the_best_of_the_sweeps(num_parameters, rate):
+    assert default_learning_rate(num_parameters) == pytest.approx(rate, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("num_training", "num_validation", "steps_per_epoch", "expected"),
     [

@@ -30,12 +30,13 @@ def learning_rate(fraction: float, peak: float, settings: TrainingSettings) -> f
 def default_learning_rate(num_parameters: int) -> float:
     """The peak learning rate for a model of this size, at 16 tweets a step.
 
-    An inverse square root through huggingtweets' 1.37e-4 for GPT-2 (124 million parameters). For
-    models/base it gives 5.7e-4; of 2e-4, 4e-4, 8e-4 and 1.6e-3, tried for 500 steps on two voices,
-    4e-4 and 8e-4 were best and differed by less than 0.01 bits per character, with a cosine and of
-    the last weights, not their average (tests/benchmarks/results/learning_rate.json).
+    A power law through the best of two sweeps. Of 2e-4, 4e-4, 8e-4 and 1.6e-3 for models/base, 500
+    steps on two voices, 4e-4 and 8e-4 differed by less than 0.01 bits per character (with a cosine,
+    and of the last weights: tests/benchmarks/results/learning_rate.json). Of 1.4e-4, 2.8e-4, 5.6e-4
+    and 1.1e-3 for SmolLM2-135M, 50 steps on one of them, the first two gave 1.467 and 1.460, the
+    others 1.496 and 1.709, and a parabola is lowest at 2.2e-4 (learning_rate_smollm2.json).
     """
-    return 1.4e-4 * math.sqrt(124e6 / num_parameters)
+    return 5.7e-4 * (7.4e6 / num_parameters) ** 0.36
 
 
 def validation_steps(num_training: int, num_validation: int, steps_per_epoch: int) -> list[int]:
