@@ -133,7 +133,8 @@ class FineTuning:
             "samples": self._draw(content, NUM_CARD_SAMPLES),
         }
         self._outputs.save_finished(content, evaluation.table())
-        self.say(f"wrote {self._outputs.model}")
+        megabytes = self._outputs.model.stat().st_size / 1e6
+        self.say(f"wrote {self._outputs.model} ({megabytes:,.0f} MB)")
 
     def export(self, folder: str) -> None:
         """Write the finished model as a folder that transformers loads."""
