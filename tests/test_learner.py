@@ -7,11 +7,10 @@ from transformers import AutoModelForCausalLM, MistralConfig
 
 from tests.tiny import VOCABULARY_SIZE, tiny_model, tiny_tokens
 from tweetgen.dataset import make_batch
-from tweetgen.errors import TweetgenError
 from tweetgen.training import learner as learner_module
 from tweetgen.training import loss as loss_module
 from tweetgen.training import packing
-from tweetgen.training.learner import Learner, freeze_layers, set_dropout
+from tweetgen.training.learner import Learner, set_dropout
 
 CPU = torch.device("cpu")
 TEXTS = ["so it goes", "a", "stars are made of us, mostly", "why?", "42"]
@@ -69,29 +68,6 @@ def test_packed_loss_and_gradients_are_those_of_each_tweet_alone(name):
         torch.testing.assert_close(
             dict(packed.named_parameters())[name].grad, gradient, rtol=1e-4, atol=1e-6
         )
-
-
-@pytest.mark.parametrize(
-    ("architecture", "trained"),
-    [("gpt2", ("transformer.h.1.", "transformer.ln_f.")), ("llama", ("layers.1.", "model.norm."))],
-)
-def test_frozen_layers_get_no_gradients_and_the_others_the_same(architecture, trained):
-    batch = make_batch(tiny_tokens(TEXTS), torch.arange(5))
-    whole, frozen = tiny_model(architecture), tiny_model(architecture)
-    freeze_layers(frozen, 1)
-    for model in (whole, frozen):
-        Learner(model, CPU, torch.float32).add_gradients(batch, 1.0)
-    expected, found = gradients(whole), gradients(frozen)
-    own_head = {"lm_head.weight"} if architecture == "llama" else set()  # tied in GPT-2
-    names = {name for name in expected if any(part in name for part in trained)} | own_head
-    assert found.keys() == names
-    for name in names:
-        torch.testing.assert_close(found[name], expected[name])
-
-
-def test_freezing_all_layers_is_refused():
-    with pytest.raises(TweetgenError, match="the model has 2 layers"):
-        freeze_layers(tiny_model(), 2)
 
 
 def test_linear_layers_compute_no_padding():

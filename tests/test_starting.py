@@ -5,8 +5,8 @@ import torch
 import transformers
 
 from tests.tiny import tiny_model
-from tweetgen.training.learner import freeze_layers
-from tweetgen.training.starting import BYTES_PER_TRAINED, memory_to_train
+from tweetgen.training.lora import add_lora
+from tweetgen.training.starting import BYTES_PER_PARAMETER, BYTES_PER_TRAINED, memory_to_train
 
 
 # Peaks of tests/benchmarks/results: GPT-2 with 16 tweets of 25 tokens, SmolLM2 with 16 of 27.
@@ -36,9 +36,9 @@ def test_memory_to_train_is_about_what_was_measured(config, tokens, gigabytes):
     assert memory_to_train(model, tokens) == pytest.approx(gigabytes * 1e9, rel=0.1)
 
 
-def test_frozen_layers_take_no_memory_for_training():
-    model, frozen = tiny_model(), tiny_model()
-    freeze_layers(frozen, 1)
-    fixed = sum(p.numel() for p in frozen.parameters() if not p.requires_grad)
-    saved = memory_to_train(model, 10) - memory_to_train(frozen, 10)
-    assert saved == BYTES_PER_TRAINED * fixed > 0
+def test_what_is_not_trained_takes_its_own_memory_alone():
+    model, adapted = tiny_model(), tiny_model()
+    add_lora(adapted, 1, seed=0)
+    size, trained = model.num_parameters(), adapted.num_parameters(only_trainable=True)
+    saved = memory_to_train(model, 10) - memory_to_train(adapted, 10)
+    assert saved == BYTES_PER_TRAINED * (size - trained) - BYTES_PER_PARAMETER * trained > 0

@@ -247,13 +247,17 @@ def assert_same_end(training, reference):
             assert found == expected, key
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
-def test_R19_resumed_after_any_report_ends_in_the_same_bits(architecture):
-    changes = {"epochs": 6, "dropout": 0.1, "weight_decay": 0.1, "architecture": architecture}
+@pytest.mark.parametrize(
+    "kind, every",
+    [({"architecture": "gpt2"}, 1), ({"architecture": "llama"}, 5), ({"lora_rank": 2}, 5)],
+    ids=["gpt2", "llama", "LoRA"],
+)
+def test_R19_resumed_after_any_report_ends_in_the_same_bits(kind, every):
+    changes = {"epochs": 6, "dropout": 0.1, "weight_decay": 0.1} | kind
     reference = start(**changes)
     num_reports = len(list(reference.run()))
     assert reference.step == 12
-    for number in range(0, num_reports, 1 if architecture == "gpt2" else 5):
+    for number in range(0, num_reports, every):
         state = stopped_after(start(**changes), number)
         torch.rand(number)  # whatever else draws random numbers meanwhile
         resumed = start(**changes)

@@ -27,6 +27,9 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+AUTO = -1  # where 0 has a meaning of its own
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadingSettings:
     """How the files of tweets are read; "auto" and "" mean: look at the file."""
@@ -110,8 +113,10 @@ class TrainingSettings:
         maximum=0.99999,
     )
     dropout: float = setting(0.0, "dropout while training", minimum=0, maximum=0.9)
-    freeze_layers: int = setting(
-        0, "train only the layers after the first N, if above 0", minimum=0
+    lora_rank: int = setting(
+        AUTO,
+        "train adapters of this rank, not the weights; 0 = no, -1 = 16 for large models",
+        minimum=AUTO,
     )
     accumulate: int = setting(1, "split each batch into this many, for less memory", minimum=1)
     patience: int = setting(

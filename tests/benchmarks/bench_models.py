@@ -1,7 +1,7 @@
 """Measure what a larger pre-trained model buys: the three commands with one model, on three voices.
 
     python -m tests.benchmarks.bench_models --data FOLDER --model smollm2 [--minutes 10 30]
-        [--name NAME] [--files FILE ...] [--result models] [--quick] [-- --freeze_layers 10]
+        [--name NAME] [--files FILE ...] [--result models] [--quick] [-- --lora_rank 0]
 
 Adds the model to results/RESULT.json: bits per character of the held-out tweets before training and
 after so many minutes, tokens and tweets a second, memory, and the first ten tweets drawn in the

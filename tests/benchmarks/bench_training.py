@@ -1,7 +1,7 @@
 """Measure training: real tokens a second beside transformers.Trainer, memory, share of the peak.
 
     python -m tests.benchmarks.bench_training --data FOLDER --peers VENV/bin/python
-        [--systems trl ...] [--models GPT-2 base SmolLM2-135M] [--quick]
+        [--systems trl tweetgen-lora ...] [--models GPT-2 base SmolLM2-135M] [--quick]
 
 FOLDER holds data/election-tweets-2016.tab. GPT-2 has random weights and the base's tokenizer; its
 speed does not depend on them; SmolLM2-135M, with its own, is only measured where it is named: it
@@ -128,7 +128,11 @@ def main():
     flags.add_argument("--systems", nargs="+", default=PEERS, help="beside ours (default: all)")
     arguments = flags.parse_args()
     repeats = 1 if arguments.quick else 5
-    peers = dict.fromkeys(arguments.systems, arguments.peers) if arguments.peers else {}
+    peers = {
+        name: sys.executable if name.startswith("tweetgen") else arguments.peers
+        for name in arguments.systems
+        if arguments.peers
+    }
     path = harness.RESULTS / "training.json"
     results = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
     results["peak_flops"] = peak_flops()

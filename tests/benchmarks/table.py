@@ -40,6 +40,7 @@ def training(results):
     """Real tokens a second."""
     names = {
         "tweetgen": "tweetgen",
+        "tweetgen-lora": "tweetgen, LoRA",
         "trainer": "transformers.Trainer, defaults",
         "trainer-best": "transformers.Trainer, best settings",
         "trl": "TRL's SFTTrainer, without padding",

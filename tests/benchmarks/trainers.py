@@ -4,7 +4,8 @@
         [--batch 16]
 
 SYSTEM is one of
-tweetgen         this project's training loop with its default settings
+tweetgen         this project's training loop with its default settings, but training all weights
+tweetgen-lora    the same with adapters, its default for large models
 trainer          transformers.Trainer as it is: padded to the longest of a batch, dropout as the
                  model's config has it, learning rate 5e-5
 trainer-best     the same with batches of equal length, no dropout, bf16 where the processor has it,
@@ -34,6 +35,7 @@ import torch
 
 BLOCK = 128
 WARM_UP_STEPS = 2
+LORA_RANK = 16
 # The learning rate of tweetgen for models/base
 SCHEDULE = {"learning_rate": 5.7e-4, "lr_scheduler_type": "cosine", "warmup_steps": 0.05}
 DROPOUTS = ("attn_pdrop", "embd_pdrop", "resid_pdrop")  # GPT-2's; Llama types have none
@@ -71,7 +73,7 @@ class Meter:
         }
 
 
-def tweetgen(folder, token_file, plan, meter):
+def tweetgen(lora_rank, folder, token_file, plan, meter):
     """Train with this project's loop; the best weights by its own validation."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
     from tweetgen import pretrained, storage
@@ -81,7 +83,7 @@ def tweetgen(folder, token_file, plan, meter):
     from tweetgen.training import StepReport, Training
 
     tokens = Tokens.from_file(storage.load_tokens(token_file))
-    settings = TrainingSettings(epochs=1000, patience=0, **plan)
+    settings = TrainingSettings(epochs=1000, patience=0, lora_rank=lora_rank, **plan)
     cpu = torch.device("cpu")
     if "max_steps" in plan:  # only the speed is wanted: hold nothing out
         import dataclasses
@@ -94,7 +96,7 @@ def tweetgen(folder, token_file, plan, meter):
     for report in training.run():
         if isinstance(report, StepReport):
             meter.add(report.tokens)
-    model.load_state_dict(training.best_weights, strict=False)
+    model.load_state_dict(training.finish(), strict=False)
     return model
 
 
@@ -287,7 +289,8 @@ def main():
     else:
         plan["max_steps"] = int(arguments.number) + WARM_UP_STEPS
     meter = Meter()
-    systems = {"tweetgen": tweetgen, "trl": trl}
+    systems = {"tweetgen": partial(tweetgen, 0), "tweetgen-lora": partial(tweetgen, LORA_RANK)}
+    systems["trl"] = trl
     train = systems.get(arguments.system) or partial(trainer, arguments.system)
     model = train(arguments.folder, arguments.token_file, plan, meter)
     figures = meter.figures()

@@ -15,13 +15,18 @@ from torch import Tensor
 from tweetgen.dataset import Batch, Tokens, TrainingOrder, make_batch
 from tweetgen.device import keep_freed_memory, memory_errors
 from tweetgen.errors import TweetgenError
-from tweetgen.pretrained import weights_of
-from tweetgen.settings import TrainingSettings
+from tweetgen.settings import AUTO, TrainingSettings
 from tweetgen.training.averaging import WeightAverage
 from tweetgen.training.distributed import Ranks
-from tweetgen.training.learner import Learner, compile_layers, freeze_layers, set_dropout
+from tweetgen.training.learner import Learner, compile_layers, set_dropout
+from tweetgen.training.lora import add_lora, merged_weights
 from tweetgen.training.loss import gradient_of
-from tweetgen.training.schedule import default_learning_rate, learning_rate, validation_steps
+from tweetgen.training.schedule import (
+    default_learning_rate,
+    default_lora_rank,
+    learning_rate,
+    validation_steps,
+)
 from tweetgen.training.validation import validate
 
 SECONDS_PER_MINUTE = 60
@@ -78,7 +83,12 @@ class Training:
         self.model, self.tokens, self.settings, self.ranks = model, tokens, settings, ranks
         if device.type == "cpu":
             keep_freed_memory()
-        freeze_layers(model, settings.freeze_layers)
+        size, self.lora_rank = model.num_parameters(), settings.lora_rank
+        if self.lora_rank == AUTO:
+            self.lora_rank = 0 if settings.from_scratch else default_lora_rank(size)
+        if self.lora_rank:
+            add_lora(model, self.lora_rank, settings.seed)
+        self.peak = settings.learning_rate or default_learning_rate(size, bool(self.lora_rank))
         self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
         with memory_errors(settings.batch_size, settings.accumulate):
             self.learner = _prepared(model, settings, device, precision)
@@ -86,7 +96,6 @@ class Training:
                 self.parameters.values(), lr=0.0, weight_decay=settings.weight_decay, fused=True
             )
         self.average = WeightAverage(self.parameters, settings.ema_decay)
-        self.peak = settings.learning_rate or default_learning_rate(model.num_parameters())
         self._order = TrainingOrder(tokens, settings.batch_size, settings.seed)
         self.steps_per_epoch = self._order.steps_per_epoch
         limits = [settings.epochs * self.steps_per_epoch, settings.max_steps]
@@ -98,7 +107,7 @@ class Training:
         self.finished = ""  # or why: "epochs", "max_steps", "max_minutes", "patience"
         self.history: list[dict[str, Any]] = []  # the fields of each ValidationReport
         self.losses: list[float] = []  # of each step
-        self.best_weights: dict[str, Tensor] = {}
+        self.best_weights: dict[str, Tensor] = {}  # of what is trained, on the CPU
         self._best_loss = math.inf
         self._since_best = 0
         self._validated_step = -1
@@ -137,7 +146,7 @@ class Training:
             "since_best": self._since_best,
             "validated_step": self._validated_step,
             "seconds": self.seconds,
-            "weights": weights_of(self.model),
+            "weights": {name: value.detach().cpu() for name, value in self.parameters.items()},
             "best_weights": self.best_weights,
             "averages": {name: value.cpu() for name, value in self.average.values.items()},
             "first_moments": {name: moment["exp_avg"] for name, moment in moments.items()},
@@ -146,9 +155,8 @@ class Training:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state, bit by bit as if there had been no break (on a CPU)."""
-        own = self.model.state_dict()
         for name, tensor in state["weights"].items():
-            own[name].copy_(tensor)
+            self.parameters[name].data.copy_(tensor)
         for name, first in state["first_moments"].items():
             device = self.parameters[name].device
             self.optimizer.state[self.parameters[name]] = {
@@ -164,10 +172,16 @@ class Training:
         self._validated_step, self._seconds_before = state["validated_step"], state["seconds"]
         self._started = time.monotonic()
 
-    def release(self) -> None:
-        """Give back the memory that only further steps would need; there can be none after."""
+    def finish(self) -> dict[str, Tensor]:
+        """All weights of the model at its best, adapters merged; there can be no steps after.
+
+        The memory that only further steps would need is given back.
+        """
         self.optimizer.state.clear()
         self.learner.clear_gradients()
+        for name, value in self.best_weights.items():
+            self.parameters[name].data = value
+        return merged_weights(self.model)
 
     @property
     def seconds(self) -> float:
@@ -304,12 +318,11 @@ class Training:
         return report
 
     def _keep_best(self) -> None:
-        weights = weights_of(self.model)
         if not self.best_weights:
-            self.best_weights = {name: tensor.clone() for name, tensor in weights.items()}
+            self.best_weights = {n: p.detach().cpu().clone() for n, p in self.parameters.items()}
             return
-        for name, tensor in weights.items():
-            self.best_weights[name].copy_(tensor)
+        for name, parameter in self.parameters.items():
+            self.best_weights[name].copy_(parameter.detach())
 
 
 def _prepared(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tweetgen import console, pretrained, storage
+from tweetgen import console, storage
 from tweetgen.dataset import Tokens
 from tweetgen.device import choose_device, choose_precision
 from tweetgen.evaluation import evaluate
@@ -15,6 +15,7 @@ from tweetgen.sampling import first_drafts, generate, load, originality
 from tweetgen.settings import SamplingSettings, TrainingSettings
 from tweetgen.training import Training, schedule
 from tweetgen.training.distributed import Ranks
+from tweetgen.training.lora import merged_weights
 from tweetgen.training.outputs import Outputs
 from tweetgen.training.starting import starting_model
 
@@ -63,6 +64,7 @@ class FineTuning:
         self._identity = dataclasses.asdict(settings) | {
             "model": name,
             "learning_rate": self.training.peak,
+            "lora_rank": self.training.lora_rank,
             "precision": str(precision).removeprefix("torch."),
         }
         self._saved = time.monotonic()
@@ -111,7 +113,7 @@ class FineTuning:
             return self._first_draft()
 
     def _first_draft(self) -> str:
-        content = self._content(pretrained.weights_of(self.training.model), {})
+        content = self._content(merged_weights(self.training.model), {})
         model = load(content, self._device)
         return first_drafts(model, self._sampling, 1, SAMPLE_TOKENS)[0].text
 
@@ -122,9 +124,8 @@ class FineTuning:
         texts = self._tokens.texts()
         border = self._tokens.validation_start
         hashes = originality.build(texts[:border])
-        content = self._content(self.training.best_weights, hashes)
+        content = self._content(self.training.finish(), hashes)
         content["training"] = self._record(hashes, texts[border:])
-        self.training.release()
         evaluation = evaluate(
             content, self._tokens, self._sampling, NUM_EVALUATION_SAMPLES, device=self._device
         )
@@ -173,7 +174,7 @@ class FineTuning:
             "cleaning": tokens.settings,
             "counts": tokens.counts,
             "model_name": self._start.name,
-            "num_parameters": self._start.model.num_parameters(),
+            "num_parameters": self._start.num_parameters,
             "num_train_tweets": tokens.num_training,
             "num_train_tokens": int(tokens.offsets[tokens.validation_start]),
             "num_validation_tweets": tokens.num_validation,

@@ -133,26 +133,6 @@ def use_fused_gelu(model: Any) -> None:
                 setattr(parent, name, nn.GELU(approximate="tanh"))
 
 
-def freeze_layers(model: Any, number: int) -> None:
-    """Leave the embeddings and the first `number` layers of a model as they are.
-
-    No gradient is computed for them, nor through them.
-
-    Raises:
-        TweetgenError: the model has no layer more.
-    """
-    if not number:
-        return
-    layers = transformer_layers(model)
-    if number >= len(layers):
-        raise TweetgenError(
-            f"the model has {len(layers)} layers; --freeze_layers must leave at least one."
-        )
-    tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
-    for module in [*tables, *layers[:number]]:
-        module.requires_grad_(False)
-
-
 def transformer_layers(model: Any) -> list[nn.Module]:
     """The layers of a transformers model, from the first to the last."""
     from transformers.modeling_layers import GradientCheckpointingLayer

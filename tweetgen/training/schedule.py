@@ -5,6 +5,8 @@ import math
 from tweetgen.settings import TrainingSettings
 
 STEPS_BETWEEN_VALIDATIONS = 500
+LARGE_MODEL = 50e6  # parameters
+LORA_RANK, LORA_FACTOR = 16, 7.5
 USUAL_EPOCHS = "2 or 3 epochs"  # to the best of three voices of 40,000 to 130,000 tokens
 FEW_TWEETS = 1000  # below, others report models that repeat their data word for word
 
@@ -27,7 +29,12 @@ def learning_rate(fraction: float, peak: float, settings: TrainingSettings) -> f
     return peak * (1 - math.cos(math.pi * left)) / 2
 
 
-def default_learning_rate(num_parameters: int) -> float:
+def default_lora_rank(num_parameters: int) -> int:
+    """The rank of the adapters for a model of this size; 0: train its weights themselves."""
+    return LORA_RANK if num_parameters >= LARGE_MODEL else 0
+
+
+def default_learning_rate(num_parameters: int, is_lora: bool = False) -> float:
     """The peak learning rate for a model of this size, at 16 tweets a step.
 
     A power law through the best of two sweeps. Of 2e-4, 4e-4, 8e-4 and 1.6e-3 for models/base, 500
@@ -36,7 +43,8 @@ def default_learning_rate(num_parameters: int) -> float:
     and 1.1e-3 for SmolLM2-135M, 50 steps on one of them, the first two gave 1.467 and 1.460, the
     others 1.496 and 1.709, and a parabola is lowest at 2.2e-4 (learning_rate_smollm2.json).
     """
-    return 5.7e-4 * (7.4e6 / num_parameters) ** 0.36
+    rate: float = 5.7e-4 * (7.4e6 / num_parameters) ** 0.36
+    return LORA_FACTOR * rate if is_lora else rate
 
 
 def validation_steps(num_training: int, num_validation: int, steps_per_epoch: int) -> list[int]:

@@ -8,8 +8,8 @@ from tweetgen.dataset import Tokens
 from tweetgen.errors import TweetgenError
 from tweetgen.pretrained import gguf, hub
 
-# float32: the weights and the best ones; of what is trained gradient, two moments and average too.
-BYTES_PER_PARAMETER, BYTES_PER_TRAINED = 8, 16
+# float32 weights; of what is trained also gradient, two moments of Adam, average and best value.
+BYTES_PER_PARAMETER, BYTES_PER_TRAINED = 4, 20
 # From the peaks of models/base, GPT-2 and SmolLM2-135M: Python with its libraries, and what a layer
 # keeps of each token for the way back, for each element of its width.
 BYTES_OF_PROGRAM, BYTES_PER_ACTIVATION = 4e8, 130
@@ -21,12 +21,15 @@ class Start(NamedTuple):
     name: str
     config_json: str
     model: Any
+    num_parameters: int  # of the model as it was, without adapters
 
     def describe(self, tokens_at_once: float) -> str:
         """What was loaded and the memory it takes to train on so many tokens at once, in a line."""
-        size = self.model.num_parameters()
         memory = f"{memory_to_train(self.model, tokens_at_once) / 1e9:.1f}"
-        return f"{self.name}: {size:,} parameters, about {memory} GB of memory to train"
+        line = f"{self.name}: {self.num_parameters:,} parameters, about {memory} GB of memory"
+        trained = self.model.num_parameters(only_trainable=True)
+        is_lora = trained < self.num_parameters
+        return f"{line} to train {trained:,} beside them (LoRA)" if is_lora else f"{line} to train"
 
 
 def memory_to_train(model: Any, tokens_at_once: float) -> float:
@@ -56,10 +59,11 @@ def starting_model(name: str, tokens: Tokens, from_scratch: bool, seed: int) -> 
         content = storage.load_model(name)
         model = pretrained.model_from_weights(content["config_json"], content["weights"])
         _check_tokenizer(name, content["tokenizer_json"], tokens)
-        return Start(name, content["config_json"], model)
+        return Start(name, content["config_json"], model, model.num_parameters())
     loaded = pretrained.load_pretrained(name)
     _check_tokenizer(name, loaded.tokenizer_json, tokens)
-    return Start(name, pretrained.config_json_of(loaded.model), loaded.model)
+    config_json = pretrained.config_json_of(loaded.model)
+    return Start(name, config_json, loaded.model, loaded.model.num_parameters())
 
 
 def _random_start(name: str, tokens: Tokens, seed: int) -> Start:
@@ -68,7 +72,8 @@ def _random_start(name: str, tokens: Tokens, seed: int) -> Start:
     shape = _shape(name)
     vocabulary_size = Tokenizer.from_str(tokens.tokenizer_json).get_vocab_size()
     model = pretrained.model_from_scratch(shape, vocabulary_size, tokens.eos_token_id, seed)
-    return Start(f"{name} (random weights)", pretrained.config_json_of(model), model)
+    config_json = pretrained.config_json_of(model)
+    return Start(f"{name} (random weights)", config_json, model, model.num_parameters())
 
 
 def _shape(name: str) -> str:

@@ -1,10 +1,11 @@
 """Fine-tune a part of a model for so many minutes, and print how good it is then.
 
-    python adapters.py PART RATE MODEL_FOLDER TOKEN_FILE MINUTES
+    python parts.py PART RATE MODEL TOKEN_FILE MINUTES
 
-PART is "all", "freeze-N" (all but the embeddings and the first N layers) or "lora-R" (adapters of
-rank R beside every linear layer, by peft, and nothing else). The clock starts after loading; the
-validation at the end is not counted. Prints one line of JSON.
+PART is "all", "lora-R" (adapters of rank R) or "last-N" (the last N layers as they are, which is
+what LoRA is measured against: no gradients are computed for what comes before them). RATE is the
+learning rate, 0 for the default. The clock starts after loading; the validation at the end is not
+counted. Prints one line of JSON.
 """
 
 import dataclasses
@@ -22,6 +23,7 @@ from tweetgen.dataset import Tokens
 from tweetgen.settings import TrainingSettings
 from tweetgen.training import StepReport, Training
 from tweetgen.training.distributed import Ranks
+from tweetgen.training.learner import transformer_layers
 from tweetgen.training.validation import validate
 
 
@@ -36,24 +38,23 @@ def training_part(tokens):
     )
 
 
-def with_adapters(model, rank):
-    """The model with adapters, which alone are trained; twice their rank is the usual alpha."""
-    import peft
-
-    config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
-    return peft.inject_adapter_in_model(config, model)
+def freeze_all_but(model, number):
+    """Leave the embeddings and all layers but the last `number` as they are."""
+    tables = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
+    for module in [*tables, *transformer_layers(model)[:-number]]:
+        module.requires_grad_(False)
 
 
 def main():
-    part, rate, folder, token_file, minutes = sys.argv[1:]
+    part, rate, name, token_file, minutes = sys.argv[1:]
     kind, _, number = part.partition("-")
     tokens = Tokens.from_file(storage.load_tokens(token_file))
-    model = pretrained.load_pretrained(folder).model
-    if kind == "lora":
-        model = with_adapters(model, int(number))
+    model = pretrained.load_pretrained(name).model
+    if kind == "last":
+        freeze_all_but(model, int(number))
     settings = TrainingSettings(
         learning_rate=float(rate),
-        freeze_layers=int(number) if kind == "freeze" else 0,
+        lora_rank=int(number) if kind == "lora" else 0,
         max_minutes=float(minutes),
     )
     training = Training(
@@ -68,7 +69,7 @@ def main():
         found = validate(training.learner, tokens, Ranks())
     figures = {
         "part": part,
-        "learning_rate": settings.learning_rate,
+        "learning_rate": training.peak,
         "bits_per_character": round(found.bits_per_character, 4),
         "tokens_per_second": round(sum(step.tokens for step in steps) / steps[-1].seconds, 1),
         "steps": len(steps),
