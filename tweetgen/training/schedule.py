@@ -6,7 +6,7 @@ from tweetgen.settings import TrainingSettings
 
 STEPS_BETWEEN_VALIDATIONS = 500
 LARGE_MODEL = 50e6  # parameters
-LORA_RANK, LORA_FACTOR = 16, 7.5
+LORA_RANK, LORA_FACTOR = 16, 12.0
 USUAL_EPOCHS = "2 or 3 epochs"  # to the best of three voices of 40,000 to 130,000 tokens
 FEW_TWEETS = 1000  # below, others report models that repeat their data word for word
 
