@@ -28,9 +28,8 @@ def fine_tune(tokens, output, arguments):
 
     script = Path(__file__).with_name("timed_training.py")
     line = [sys.executable, script, tokens, output, arguments.model, *arguments.minutes]
-    run = harness.run([*line, *arguments.flags], watched=True)
+    run = harness.run([*line, *arguments.flags])
     return json.loads(run.output.splitlines()[-1]) | {
-        "peak_megabytes": round(run.peak_bytes / 1e6),
         "model_file_megabytes": round(output.stat().st_size / 1e6),
         "ended": storage.load_model(output)["training"]["evaluation"]["model"]["ended"],
     }

@@ -8,6 +8,7 @@ which its time includes. Prints one line of JSON: the bits per character before 
 
 import argparse
 import json
+import resource
 import sys
 from pathlib import Path
 
@@ -59,6 +60,7 @@ def main():
         "tokens_per_second": round(num_tokens / seconds, 1),
         "epochs": round(training.step / training.steps_per_epoch, 2),
         "learning_rate": training.peak,
+        "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6),
     }
     print(json.dumps(figures))
 
