@@ -12,9 +12,7 @@ from tests.conftest import PROJECT
 README = (PROJECT / "README.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize(
-    "lines", [table.lines, table.quality_lines, table.growth_lines, table.models_lines]
-)
+@pytest.mark.parametrize("lines", table.SECTIONS)
 def test_readme_shows_the_tables_of_the_result_files(lines):
     assert "\n".join(lines()) in README
 

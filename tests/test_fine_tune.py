@@ -14,7 +14,7 @@ import fine_tune
 from tests.conftest import PROJECT
 from tests.examples import tokens_content
 from tests.test_storage import equal
-from tests.tiny import tiny_model_folder
+from tests.tiny import tiny_model, tiny_model_folder
 from tweetgen import storage
 from tweetgen.training import Training, fine_tuning
 
@@ -172,6 +172,26 @@ def test_R22_resuming_with_other_settings_lists_them(data, monkeypatch, capsys):
     assert fine_tune_main("--resume", "--seed", "3", "--learning_rate", "0.01") == 1
     message = capsys.readouterr().err
     assert "seed was 0, now 3" in message and "learning_rate was" in message
+
+
+def test_R22_resuming_adapters_beside_other_weights_is_refused(data, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        fine_tune_main("--lora_rank", "2")
+    tiny_model_folder("tiny", seed=1)
+    assert fine_tune_main("--lora_rank", "2", "--resume") == 1
+    assert "frozen_weights was" in capsys.readouterr().err
+
+
+def test_a_model_file_holds_no_adapters_but_what_they_learned(data):
+    assert fine_tune_main("--lora_rank", "2") == 0
+    adapted = storage.load_model("out/a.pt")
+    assert fine_tune_main("--lora_rank", "0", "--output_path", "out/b.pt") == 0
+    assert adapted["weights"].keys() == storage.load_model("out/b.pt")["weights"].keys()
+    before = tiny_model().state_dict()
+    unchanged = {n for n, value in adapted["weights"].items() if torch.equal(value, before[n])}
+    assert "transformer.wte.weight" in unchanged
+    assert "transformer.h.0.attn.c_attn.weight" not in unchanged
 
 
 def test_R23_resuming_what_is_finished_or_never_began(data, capsys):

@@ -157,5 +157,31 @@ def models_lines():
                 yield from ("", f"{name}:", "", "```", *found["tweets"][:NUM_SHOWN], "```")
 
 
+PARTS_OF_MODEL = {
+    "all": "all weights",
+    "lora": "adapters of rank {}",
+    "last": "the last {} layers",
+}
+
+
+def parts_lines():
+    """What training a part of a model gives after the same time."""
+    content = load("parts")
+    if not content:
+        return
+    yield "| trained | weights | bits per character | tokens/s | memory |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for row in content["results"]:
+        kind, _, size = row["part"].partition("-")
+        millions = row["trained_parameters"] / 1e6
+        yield (
+            f"| {PARTS_OF_MODEL[kind].format(size)} | {millions:.1f} million "
+            f"| {row['bits_per_character']:.3f} | {row['tokens_per_second']:.0f} "
+            f"| {row['peak_megabytes'] / 1000:.1f} GB |"
+        )
+
+
+SECTIONS = (lines, quality_lines, growth_lines, models_lines, parts_lines)
+
 if __name__ == "__main__":
-    print("\n".join([*lines(), "", *quality_lines(), "", *growth_lines(), "", *models_lines()]))
+    print("\n\n".join("\n".join(section()) for section in SECTIONS))

@@ -15,7 +15,7 @@ from tweetgen.sampling import first_drafts, generate, load, originality
 from tweetgen.settings import SamplingSettings, TrainingSettings
 from tweetgen.training import Training, schedule
 from tweetgen.training.distributed import Ranks
-from tweetgen.training.lora import merged_weights
+from tweetgen.training.lora import frozen_fingerprint, merged_weights
 from tweetgen.training.outputs import Outputs
 from tweetgen.training.starting import starting_model
 
@@ -65,6 +65,7 @@ class FineTuning:
             "model": name,
             "learning_rate": self.training.peak,
             "lora_rank": self.training.lora_rank,
+            "frozen_weights": frozen_fingerprint(self._start.model),
             "precision": str(precision).removeprefix("torch."),
         }
         self._saved = time.monotonic()

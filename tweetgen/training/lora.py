@@ -6,6 +6,7 @@ and none of what Adam and the average keep of each trained weight is kept of the
 product is added to W: nothing that uses the model knows of it.
 """
 
+import hashlib
 import math
 from typing import Any
 
@@ -44,6 +45,15 @@ def merged_weights(model: Any) -> dict[str, Tensor]:
         own = weights[f"{name}.weight"]
         weights[f"{name}.weight"] = own + (change if _is_linear(module) else change.T)
     return weights
+
+
+def frozen_fingerprint(model: Any) -> str:
+    """A hash of the weights that are not trained, which no saved state holds; "" if all are."""
+    digest = hashlib.blake2b(digest_size=8)
+    frozen = [weight for weight in model.parameters() if not weight.requires_grad]
+    for weight in frozen:
+        digest.update(weight.detach().cpu().contiguous().numpy())
+    return digest.hexdigest() if frozen else ""
 
 
 def _add_adapter(module: Any, inputs: tuple[Tensor], output: Tensor) -> Tensor:
