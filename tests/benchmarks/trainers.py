@@ -6,6 +6,7 @@
 SYSTEM is one of
 tweetgen         this project's training loop with its default settings, but training all weights
 tweetgen-lora    the same with adapters, its default for large models
+tweetgen-compile the same with all weights and --compile
 trainer          transformers.Trainer as it is: padded to the longest of a batch, dropout as the
                  model's config has it, learning rate 5e-5
 trainer-best     the same with batches of equal length, no dropout, bf16 where the processor has it,
@@ -35,7 +36,11 @@ import torch
 
 BLOCK = 128
 WARM_UP_STEPS = 2
-LORA_RANK = 16
+OURS = {
+    "tweetgen": {"lora_rank": 0},
+    "tweetgen-lora": {"lora_rank": 16},
+    "tweetgen-compile": {"lora_rank": 0, "compile": True},
+}
 # The learning rate of tweetgen for models/base
 SCHEDULE = {"learning_rate": 5.7e-4, "lr_scheduler_type": "cosine", "warmup_steps": 0.05}
 DROPOUTS = ("attn_pdrop", "embd_pdrop", "resid_pdrop")  # GPT-2's; Llama types have none
@@ -73,7 +78,7 @@ class Meter:
         }
 
 
-def tweetgen(lora_rank, folder, token_file, plan, meter):
+def tweetgen(system, folder, token_file, plan, meter):
     """Train with this project's loop; the best weights by its own validation."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
     from tweetgen import pretrained, storage
@@ -83,7 +88,7 @@ def tweetgen(lora_rank, folder, token_file, plan, meter):
     from tweetgen.training import StepReport, Training
 
     tokens = Tokens.from_file(storage.load_tokens(token_file))
-    settings = TrainingSettings(epochs=1000, patience=0, lora_rank=lora_rank, **plan)
+    settings = TrainingSettings(epochs=1000, patience=0, **OURS[system], **plan)
     cpu = torch.device("cpu")
     if "max_steps" in plan:  # only the speed is wanted: hold nothing out
         import dataclasses
@@ -289,9 +294,8 @@ def main():
     else:
         plan["max_steps"] = int(arguments.number) + WARM_UP_STEPS
     meter = Meter()
-    systems = {"tweetgen": partial(tweetgen, 0), "tweetgen-lora": partial(tweetgen, LORA_RANK)}
-    systems["trl"] = trl
-    train = systems.get(arguments.system) or partial(trainer, arguments.system)
+    kind = tweetgen if arguments.system in OURS else trainer
+    train = trl if arguments.system == "trl" else partial(kind, arguments.system)
     model = train(arguments.folder, arguments.token_file, plan, meter)
     figures = meter.figures()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
