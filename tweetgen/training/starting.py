@@ -12,7 +12,7 @@ from tweetgen.pretrained import gguf, hub
 BYTES_PER_PARAMETER, BYTES_PER_TRAINED = 4, 20
 # From the peaks of models/base, GPT-2 and SmolLM2-135M: Python with its libraries, and what a layer
 # keeps of each token for the way back, for each element of its width.
-BYTES_OF_PROGRAM, BYTES_PER_ACTIVATION = 4e8, 130
+BYTES_OF_PROGRAM, BYTES_PER_ACTIVATION = 4e8, 200
 
 
 class Start(NamedTuple):
