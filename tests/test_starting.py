@@ -8,7 +8,6 @@ from tests.tiny import tiny_model
 from tweetgen.training.lora import add_lora
 from tweetgen.training.starting import BYTES_PER_PARAMETER, BYTES_PER_TRAINED, memory_to_train
 
-
 SMOLLM2 = transformers.LlamaConfig(
     vocab_size=49152,
     hidden_size=576,
@@ -20,8 +19,8 @@ SMOLLM2 = transformers.LlamaConfig(
 )
 
 
-# Measured with batches of 16 tweets: GPT-2's peak is in tests/benchmarks/results/training.json, that
-# of SmolLM2's adapters in models.json.
+# Measured with batches of 16 tweets: GPT-2's peak is in training.json of tests/benchmarks/results,
+# that of SmolLM2's adapters in models.json.
 @pytest.mark.parametrize(
     "config, tokens, rank, gigabytes",
     [(transformers.GPT2Config(), 400, 0, 3.8), (SMOLLM2, 430, 0, 4.8), (SMOLLM2, 430, 16, 3.1)],
