@@ -69,10 +69,13 @@ def generation(results):
     for model in ("GPT-2", "base"):
         for rows in ("64", "16", "1"):
             yield f"generating with {model}, {rows} at once", "tokens/s"
+            own = results[model][ours][rows]
             for engine, found in results[model].items():
                 factor = found.get(f"{ours} is times as fast at {rows}")
+                beside = found.get(f"{ours} beside it at {rows}", own)
+                then = "" if beside == own else f", tweetgen then {number(beside)}"
                 shown = number(factor, ".2f") if factor else ""
-                yield engine.replace("-", ", "), number(found[rows]), shown
+                yield engine.replace("-", ", "), number(found[rows]) + then, shown
 
 
 def lines():
