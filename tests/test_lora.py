@@ -1,12 +1,14 @@
 """Adapters: what they change, what they leave, and what is saved of them."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from tests.tiny import tiny_model, tiny_tokens
 from tweetgen.dataset import make_batch
+from tweetgen.errors import TweetgenError
 from tweetgen.pretrained import config_json_of, model_from_weights, weights_of
 from tweetgen.settings import TrainingSettings
 from tweetgen.training import Training, schedule
@@ -89,6 +91,30 @@ def test_training_changes_only_the_adapters_and_learns():
     assert all("lora" in name for name in training.state()["weights"])
     changed = {n for n, value in training.finish().items() if not torch.equal(value, before[n])}
     assert changed == {name for name in before if name.endswith("weight") and ".c_" in name}
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
+def test_adapters_learn_in_bfloat16_too(architecture):
+    settings = TrainingSettings(epochs=1, batch_size=4, lora_rank=2, learning_rate=0.01)
+    losses = {}
+    for precision in (torch.float32, torch.bfloat16):
+        model = tiny_model(architecture)
+        training = Training(model, TOKENS, settings, device=CPU, precision=precision)
+        list(training.run())
+        assert {weight.dtype for weight in training.finish().values()} == {torch.float32}
+        losses[precision] = training.losses
+    assert losses[torch.bfloat16] == pytest.approx(losses[torch.float32], rel=0.02)
+
+
+def test_adapters_beside_random_weights_are_refused():
+    settings = TrainingSettings(lora_rank=2, from_scratch=True)
+    with pytest.raises(TweetgenError, match="leave it out with --from_scratch"):
+        Training(tiny_model(), TOKENS, settings, device=CPU, precision=torch.float32)
+
+
+def test_a_model_without_linear_layers_is_refused():
+    with pytest.raises(TweetgenError, match="no linear layers"):
+        add_lora(SimpleNamespace(base_model=torch.nn.Embedding(2, 2)), 2, seed=0)
 
 
 @pytest.mark.parametrize(

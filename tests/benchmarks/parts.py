@@ -2,10 +2,9 @@
 
     python parts.py PART RATE MODEL TOKEN_FILE MINUTES
 
-PART is "all", "lora-R" (adapters of rank R) or "last-N" (the last N layers as they are, which is
-what LoRA is measured against: no gradients are computed for what comes before them). RATE is the
-learning rate, 0 for the default. The clock starts after loading; the validation at the end is not
-counted. Prints one line of JSON.
+PART is "all", "lora-R" (adapters of rank R) or "last-N" (the weights of the last N layers: no
+gradients are computed for what comes before them). RATE is the learning rate, 0 for the default.
+The clock starts after loading; the validation at the end is not counted. Prints one line of JSON.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Fine-tune as fine_tune.py does, and look at the model after so many minutes, and others.
+"""Fine-tune as fine_tune.py does, and look on the way at how good the model is.
 
     python timed_training.py TOKEN_FILE OUTPUT MODEL MINUTES [MINUTES ...] [-- --learning_rate 3e-4]
 

@@ -86,6 +86,10 @@ class Training:
         size, self.lora_rank = model.num_parameters(), settings.lora_rank
         if self.lora_rank == AUTO:
             self.lora_rank = 0 if settings.from_scratch else default_lora_rank(size)
+        if self.lora_rank and settings.from_scratch:
+            raise TweetgenError(
+                "--lora_rank adapts a pre-trained model; leave it out with --from_scratch."
+            )
         if self.lora_rank:
             add_lora(model, self.lora_rank, settings.seed)
         self.peak = settings.learning_rate or default_learning_rate(size, bool(self.lora_rank))

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tweetgen.errors import TweetgenError
 from tweetgen.pretrained import weights_of
 
 SCALE = 2.0  # alpha / rank, the usual alpha being twice the rank
@@ -22,10 +23,16 @@ def add_lora(model: Any, rank: int, seed: int) -> None:
     """Freeze a transformers model and put adapters of this rank into the layers of its base.
 
     The model computes the same as before: `up` is zero at first.
+
+    Raises:
+        TweetgenError: it has no layer that could have one.
     """
+    layers = _linear_layers(model.base_model)
+    if not layers:
+        raise TweetgenError("this model has no linear layers to adapt. Add --lora_rank 0.")
     model.requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
-    for module in _linear_layers(model.base_model):
+    for module in layers:
         num_outputs, num_inputs = _shape(module)
         bound = 1 / math.sqrt(num_inputs)  # as nn.Linear begins
         down = torch.empty(rank, num_inputs).uniform_(-bound, bound, generator=generator)
