@@ -13,6 +13,7 @@ from pathlib import Path
 from tweetgen import console
 from tweetgen.files import check_writable
 from tweetgen.settings import TrainingSettings
+from tweetgen.signals import held, stop_requests
 from tweetgen.threads import limit_spinning
 
 
@@ -46,12 +47,13 @@ def main(argv: list[str] | None = None) -> int:
     limit_spinning()
     if arguments.export_path:
         check_writable(Path(arguments.export_path, "config.json"))
-    from tweetgen.training import ValidationReport
-    from tweetgen.training.distributed import ranks
-    from tweetgen.training.fine_tuning import FineTuning
-    from tweetgen.training.progress import Progress
+    with held():
+        from tweetgen.training import ValidationReport
+        from tweetgen.training.distributed import ranks
+        from tweetgen.training.fine_tuning import FineTuning
+        from tweetgen.training.progress import Progress
 
-    with ranks() as group, console.stop_requests() as stop:
+    with ranks() as group, stop_requests() as stop:
         with group.together():
             job = FineTuning(
                 arguments.data,

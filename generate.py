@@ -18,6 +18,7 @@ from tweetgen.files import check_writable
 from tweetgen.output import FORMATS, Output
 from tweetgen.prompts import ask_for_prompts, read_prompts
 from tweetgen.settings import SamplingSettings
+from tweetgen.signals import held
 from tweetgen.threads import limit_spinning
 
 NUM_EVALUATION_SAMPLES = 500
@@ -96,8 +97,8 @@ def main(argv: list[str] | None = None) -> int:
 
     forbid = load_wordlist(arguments.forbid) if arguments.forbid else None
     require = load_wordlist(arguments.require) if arguments.require else None
-    from tweetgen import sampling, storage
-
+    with held():
+        from tweetgen import sampling, storage
     model_file = storage.load_model(arguments.model_path)
     sampling.use_threads_for(model_file)
     if arguments.evaluate:

@@ -16,6 +16,7 @@ from tweetgen import console
 from tweetgen.errors import TweetgenError
 from tweetgen.files import check_writable
 from tweetgen.settings import CleaningSettings, ReadingSettings, SelectionSettings
+from tweetgen.signals import held
 
 NOT_IN_DATA = ("data_path", "output_path", "cleaned_path", "model", "preview", "workers")
 
@@ -88,8 +89,8 @@ def main(argv: list[str] | None = None) -> int:
         tweets = stages.gather_tokens(corpus, lengths, parts)
         if arguments.cleaned_path:
             stages.write_texts(arguments.cleaned_path, corpus, parts)
-    from tweetgen.storage import save_tokens  # not before: importing torch takes 1.5 seconds
-
+    with held():
+        from tweetgen.storage import save_tokens  # not before: importing torch takes 1.5 seconds
     source = {
         "tokenizer_name": arguments.model,
         "tokenizer_json": tokenizer.tokenizer_json,

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -15,6 +16,7 @@ import preprocess
 from tests.conftest import PROJECT
 from tweetgen import console
 from tweetgen.errors import TweetgenError
+from tweetgen.signals import STOP_SIGNALS, held, stop_requests, terminate_as_exception
 
 SCRIPTS = {"preprocess": preprocess, "fine_tune": fine_tune, "generate": generate}
 
@@ -64,7 +66,7 @@ def test_sigterm_is_exit_code_143_and_its_handler_is_restored():
 
 
 def test_the_first_signal_is_a_wish_and_the_second_stops(capfd):
-    with console.stop_requests() as stop:
+    with stop_requests() as stop:
         assert not stop()
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop() and stop.exit_code == 143
@@ -72,6 +74,27 @@ def test_the_first_signal_is_a_wish_and_the_second_stops(capfd):
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(5)
     assert "stopping after this step" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_held_signal_arrives_after_the_block_even_through_another_thread(number):
+    thread = threading.Thread(target=time.sleep, args=(0.2,))  # not blocked there
+    done = []
+    with terminate_as_exception(), pytest.raises(KeyboardInterrupt):
+        thread.start()
+        with held():
+            os.kill(os.getpid(), number)
+            thread.join()
+            done.append(True)
+    assert done
+
+
+def test_held_signals_change_nothing_where_none_came():
+    handlers = [signal.getsignal(number) for number in STOP_SIGNALS]
+    with held():
+        pass
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == handlers
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(STOP_SIGNALS)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -112,3 +113,21 @@ def test_workers_end_when_their_parent_is_killed():
     while any(map(is_running, workers)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(map(is_running, workers))
+
+
+def test_a_process_being_started_is_not_left_behind(monkeypatch):
+    """A stop came between the start and the note of it, through a thread that blocks no signals."""
+    thread = threading.Thread(target=time.sleep, args=(0.5,))
+    start = multiprocessing.Process.start
+
+    def stopped_start(process):
+        start(process)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(multiprocessing.Process, "start", stopped_start)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt), parallel.run_shares(endless, 2):
+        time.sleep(5)
+    assert multiprocessing.active_children() == []
+    thread.join()

@@ -1,4 +1,4 @@
-"""The user's side: flags, exit codes, one-line errors, signals, and printing that is safe."""
+"""The user's side: flags, exit codes, one-line errors, and printing that is safe."""
 
 import argparse
 import dataclasses
@@ -9,11 +9,11 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NoReturn, TextIO, TypeVar
 
 from tweetgen.errors import TweetgenError
+from tweetgen.signals import terminate_as_exception
 
 Settings = TypeVar("Settings")
 
@@ -141,7 +141,7 @@ def command(prog: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
         @functools.wraps(main)
         def run(argv: list[str] | None = None) -> int:
             try:
-                with _terminate_as_exception():
+                with terminate_as_exception():
                     return main(argv)
             except TweetgenError as error:
                 write_line(f"{prog}: error: {printable(' '.join(str(error).split()))}", sys.stderr)
@@ -157,57 +157,3 @@ def command(prog: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
         return run
 
     return decorate
-
-
-@contextmanager
-def _terminate_as_exception() -> Iterator[None]:
-    """SIGTERM unwinds like Ctrl-C, so that temporary files and progress bars are cleaned up."""
-
-    def handler(number: int, _frame: object) -> None:
-        raise KeyboardInterrupt(number)
-
-    try:
-        previous = signal.signal(signal.SIGTERM, handler)
-    except ValueError:  # not in the main thread: whoever runs us handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-class StopRequest:
-    """The first Ctrl-C or SIGTERM is a wish, readable as `exit_code`; the second stops at once."""
-
-    def __init__(self) -> None:
-        self.exit_code = 0
-
-    def __call__(self) -> bool:
-        """Whether the user asked to stop."""
-        return self.exit_code != 0
-
-    def handle(self, number: int, _frame: object) -> None:
-        """Signal handler: remember the wish, or raise KeyboardInterrupt the second time."""
-        if self.exit_code:
-            raise KeyboardInterrupt(number)
-        self.exit_code = 128 + number
-        # Only async-signal-safe work here: a print inside a print raises "reentrant call".
-        os.write(2, b"\nstopping after this step and saving (once more: stop at once)\n")
-
-
-@contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """Inside the block, SIGINT and SIGTERM set the yielded request instead of raising."""
-    request = StopRequest()
-    previous: dict[int, Any] = {}
-    try:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            previous[name] = signal.signal(name, request.handle)
-    except ValueError:  # not in the main thread
-        pass
-    try:
-        yield request
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

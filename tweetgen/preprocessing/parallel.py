@@ -4,7 +4,6 @@ import gc
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
@@ -12,10 +11,10 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
+from tweetgen.signals import STOP_SIGNALS, held
 
 # A task is called with its share (0, 1, ...), the number of shares, and arguments common to all.
 Task = Callable[..., Iterator[Any]]
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Worker(NamedTuple):
@@ -62,23 +61,10 @@ def _start(workers: list[Worker], task: Task, num_shares: int, arguments: Any) -
         process = multiprocessing.Process(
             target=_work, args=(writer, readers, task, share, num_shares, arguments), daemon=True
         )
-        with _signals_held():
+        with held():
             process.start()
             workers.append(Worker(process, reader))
         writer.close()  # so that the pipe ends when the process does
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the block has ended; a process forked in it never sees them."""
-    if sys.platform == "win32":
-        yield
-        return
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 def _receive(workers: list[Worker]) -> Iterator[Any]:
