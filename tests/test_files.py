@@ -175,3 +175,28 @@ def test_keep_previous_leaves_no_moment_without_the_file(tmp_path):
 def test_with_suffix_names_siblings():
     assert str(files.with_suffix("models/a.b.pt", ".resume.pt")) == "models/a.b.resume.pt"
     assert str(files.with_suffix("model", ".md")) == "model.md"
+
+
+def test_keep_previous_of_one_file_under_both_names_leaves_no_third(tmp_path):
+    path, previous = tmp_path / "a.pt", tmp_path / "a.previous.pt"
+    path.write_text("one")
+    assert files.keep_previous(path, previous) and files.keep_previous(path, previous)
+    assert sorted(os.listdir(tmp_path)) == ["a.previous.pt", "a.pt"]
+
+
+def test_a_symbolic_link_goes_on_pointing_at_the_file(tmp_path):
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "a.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    link.symlink_to(target)
+    files.check_writable(link)
+    files.write_text(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+
+
+def test_a_pipe_or_device_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(TweetgenError, match="is a device or pipe"):
+        files.check_writable(tmp_path / "pipe")
+    with pytest.raises(TweetgenError, match="is a device or pipe"):
+        files.check_writable("/dev/null")

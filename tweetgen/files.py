@@ -21,24 +21,25 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary file that becomes `path` when the block ends well, and is removed when it does not.
 
     Sibling temporary file, flush, fsync, replace, fsync of the folder: whoever reads `path`, also
-    after a power cut, finds the old file or the new one. The mode of an old file is kept.
+    after a power cut, finds the old file or the new one. The mode of an old file is kept, and a
+    symbolic link goes on pointing at the file.
 
     Raises:
         TweetgenError: the disk is full, or the place cannot be written.
     """
-    path = Path(path)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tweetgen-part"
+    path, target = Path(path), Path(os.path.realpath(path))
+    temporary = _temporary(target)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(target)
         with open(temporary, "wb") as file:
-            if path.exists():
-                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
+            if target.exists():
+                os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
     except OSError as error:
         raise _explained(error, path) from error
     finally:
@@ -55,14 +56,17 @@ def check_writable(path: str | Path) -> None:
     """Raise before any work starts if `path` could not be written at its end.
 
     Raises:
-        TweetgenError: it is a folder, its parent is a file, or writing is not permitted.
+        TweetgenError: it is a folder or a device, its parent is a file, or writing is not
+            permitted.
     """
     path = Path(path)
     if os.path.isdir(path):  # Path.is_dir raises where it may not look
         raise TweetgenError(f"{path} is a folder. Name a file to write.")
-    probe = path.parent / f".{path.name}.{os.getpid()}.tweetgen-part"
+    if os.path.exists(path) and not os.path.isfile(path):  # it would be replaced: /dev/null
+        raise TweetgenError(f"{path} is a device or pipe. Name a file to write.")
+    probe = _temporary(Path(os.path.realpath(path)))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.parent.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -84,18 +88,23 @@ def keep_previous(path: Path, previous: Path) -> bool:
     """
     if not path.exists():
         return False
-    temporary = previous.parent / f".{previous.name}.{os.getpid()}.tweetgen-part"
+    temporary = _temporary(previous)
     try:
-        temporary.unlink(missing_ok=True)
+        _remove_stale(previous)
         try:
-            os.link(path, temporary)
+            os.link(os.path.realpath(path), temporary)
         except OSError:  # a file system without hard links
             shutil.copy2(path, temporary)
         os.replace(temporary, previous)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise _explained(error, previous) from error
+    finally:
+        temporary.unlink(missing_ok=True)  # still there where both were names of one file
     return True
+
+
+def _temporary(path: Path) -> Path:
+    return path.parent / f".{path.name}.{os.getpid()}.tweetgen-part"
 
 
 def _remove_stale(path: Path) -> None:
