@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 from tests.tiny import CONTEXT_LENGTH, END, END_ID, tiny_model, tiny_model_folder
 from tweetgen import pretrained
 from tweetgen.errors import TweetgenError
+from tweetgen.pretrained import hub
 from tweetgen.pretrained.export import export_folder
 from tweetgen.tokens import encoder
 
@@ -224,3 +225,35 @@ def test_bundled_model_is_found_from_any_folder(tmp_path, monkeypatch):
     expected = pretrained.load_tokenizer("models/base")
     monkeypatch.chdir(tmp_path)
     assert pretrained.load_tokenizer("models/base") == expected
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"n_head": 3}, "no gpt2 model can have this config"),
+        ({"n_embd": "32"}, "no gpt2 model can have this config"),
+        ({"model_type": "unheard"}, "no model type 'unheard'"),
+    ],
+)
+def test_a_config_that_no_model_can_have_is_said_in_one_line(tmp_path, changes, message):
+    config = json.loads((tiny_model_folder(tmp_path / "m") / "config.json").read_text()) | changes
+    with pytest.raises(TweetgenError, match=message):
+        pretrained.model_from_scratch(json.dumps(config), 300, 299, 0)
+
+
+def test_weights_of_another_size_than_the_config_are_refused(tmp_path):
+    folder = tiny_model_folder(tmp_path / "m")
+    edit_json(folder / "config.json", n_embd=64)
+    with pytest.raises(TweetgenError):
+        pretrained.load_pretrained(str(folder))
+
+
+def test_an_interrupted_download_is_not_taken_for_a_model(tmp_path):
+    folder = tiny_model_folder(tmp_path / "m")
+    assert hub._is_whole(folder, needs_weights=True)
+    index = {"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert not hub._is_whole(folder, needs_weights=True)
+    assert hub._is_whole(folder, needs_weights=False)
+    (folder / "tokenizer.json").unlink()
+    assert not hub._is_whole(folder, needs_weights=False)

@@ -4,6 +4,8 @@ Only safetensors and .gguf are read, and no code that comes with a model is ever
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,19 +53,26 @@ def load_pretrained(name: str) -> Pretrained:
             f"{folder} needs model.safetensors (found: {_listing(folder)}). "
             "Other weight files can execute code when loaded; use a model with safetensors."
         )
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
+
+    from tweetgen.device import memory_errors  # not before: preprocess.py needs no torch
 
     transformers = quiet_transformers()
     try:
-        model, report = transformers.AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype="float32",
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except (ValueError, OSError, KeyError, SafetensorError) as error:
+        with memory_errors(f"to load {folder}. Free some, or name a smaller model"):
+            model, report = transformers.AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype="float32",
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except (
+        *(KeyError, TypeError, ValueError, OSError, RuntimeError),
+        *(SafetensorError, StrictDataclassError),
+    ) as error:
         raise TweetgenError(
             f"{folder} is not a causal language model that transformers can load: "
             f"{first_line(error)} Name another model."
@@ -90,11 +99,16 @@ def read_tokenizer(folder: Path) -> PretrainedTokenizer:
     Raises:
         TweetgenError: the folder has none, or does not say which token ends a text.
     """
-    config = _read_json(folder / "config.json")
+    config = read_config(folder)
     path = folder / "tokenizer.json"
-    tokenizer_json = path.read_text("utf-8") if path.is_file() else _converted_tokenizer(folder)
+    tokenizer_json = _read_text(path) if path.is_file() else _converted_tokenizer(folder)
     eos_token_id = _eos_token_id(folder, config, tokenizer_json)
     return PretrainedTokenizer(tokenizer_json, eos_token_id, context_length(config))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config in a model's folder. Raises TweetgenError if it is damaged."""
+    return _read_json(folder / "config.json")
 
 
 def context_length(config: dict[str, Any]) -> int:
@@ -163,7 +177,11 @@ def model_from_weights(config_json: str, weights: dict[str, Any]) -> Any:
 
 
 def model_from_scratch(config_json: str, vocabulary_size: int, eos_token_id: int, seed: int) -> Any:
-    """A model with random weights, of the config's shape but the given vocabulary."""
+    """A model with random weights, of the config's shape but the given vocabulary.
+
+    Raises:
+        TweetgenError: no model can have this config.
+    """
     import torch
 
     transformers = quiet_transformers()
@@ -172,7 +190,8 @@ def model_from_scratch(config_json: str, vocabulary_size: int, eos_token_id: int
     config.bos_token_id = config.eos_token_id = config.pad_token_id = eos_token_id
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        with _checked_config(config.model_type):
+            return transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
 def weights_of(model: Any) -> dict[str, Any]:
@@ -197,11 +216,22 @@ def config_json_of(model: Any) -> str:
 def _config(config_json: str) -> Any:
     transformers = quiet_transformers()
     content = json.loads(config_json)
+    kind = content.pop("model_type", None)
+    if kind not in transformers.CONFIG_MAPPING:
+        raise TweetgenError(f"this transformers knows no model type {kind!r}. Update it.")
+    with _checked_config(kind):
+        return transformers.AutoConfig.for_model(kind, **content)
+
+
+@contextmanager
+def _checked_config(kind: str) -> Iterator[None]:
+    from huggingface_hub.errors import StrictDataclassError
+
     try:
-        return transformers.AutoConfig.for_model(**content)
-    except (KeyError, TypeError, ValueError) as error:
+        yield
+    except (KeyError, TypeError, ValueError, StrictDataclassError) as error:
         raise TweetgenError(
-            f"this transformers knows no model type {content.get('model_type')!r}. Update it."
+            f"no {kind} model can have this config: {first_line(error)} Correct it."
         ) from error
 
 
@@ -216,10 +246,21 @@ def _check_complete(report: dict[str, Any], where: str) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise TweetgenError(f"{path} is missing or damaged. Fetch the model again.") from error
+        content = json.loads(_read_text(path))
+    except ValueError as error:
+        raise _damaged(path) from error
     return content if isinstance(content, dict) else {}
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> TweetgenError:
+    return TweetgenError(f"{path} is missing or damaged. Fetch the model again.")
 
 
 def _listing(folder: Path) -> str:

@@ -1,5 +1,6 @@
 """Where a model's files lie on this machine: a folder, or the cache of the hub."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,9 +42,7 @@ def _hub_folder(name: str, files: Sequence[str]) -> Path:
     wanted: dict[str, Any] = {"allow_patterns": list(files), "ignore_patterns": ["*/*"]}
     try:
         cached = Path(snapshot_download(name, local_files_only=True, **wanted))
-        if (cached / "config.json").is_file() and (
-            "model*.safetensors" not in files or list(cached.glob("*.safetensors"))
-        ):
+        if _is_whole(cached, needs_weights="model*.safetensors" in files):
             return cached
     except errors.LocalEntryNotFoundError:
         pass
@@ -51,7 +50,7 @@ def _hub_folder(name: str, files: Sequence[str]) -> Path:
         raise TweetgenError(
             f"'{name}' is neither a folder nor the name of a model. Check --model."
         ) from error
-    try:
+    try:  # what an interrupted download left is completed
         return Path(snapshot_download(name, **wanted))
     except errors.GatedRepoError as error:
         raise TweetgenError(
@@ -64,3 +63,18 @@ def _hub_folder(name: str, files: Sequence[str]) -> Path:
             f"model '{name}' is not on this machine, and there is no such folder; "
             "connect once or pass --model models/base or a folder."
         ) from error
+
+
+def _is_whole(folder: Path, needs_weights: bool) -> bool:
+    """Whether the cache holds all that is needed of a model."""
+    tokenizers = ("tokenizer.json", "vocab.*", "*.model")
+    if not (folder / "config.json").is_file() or not any(map(list, map(folder.glob, tokenizers))):
+        return False
+    index = folder / "model.safetensors.index.json"
+    if not needs_weights or not index.is_file():
+        return not needs_weights or any(folder.glob("*.safetensors"))
+    try:
+        parts = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError):
+        return False
+    return all((folder / part).is_file() for part in parts)
