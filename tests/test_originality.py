@@ -5,7 +5,14 @@ import random
 import pytest
 import torch
 
-from tweetgen.sampling.originality import CopyGuard, build, copy_kinds, human_copy_rate, split_words
+from tweetgen.sampling.originality import (
+    CopyGuard,
+    build,
+    copy_kinds,
+    human_copy_rate,
+    merge,
+    split_words,
+)
 
 TRAINING = [
     "The heron on the canal has learned to open the bakery door.",
@@ -131,3 +138,10 @@ def test_human_copy_rate_is_the_share_of_copies():
     held_out = [TRAINING[2], "Something new under the old bridge today", FIVE_OF_TRAM, "Hello"]
     assert human_copy_rate(build(TRAINING), held_out) == 0.5
     assert human_copy_rate(build(TRAINING), []) == 0.0
+
+
+def test_merged_hashes_know_the_tweets_of_both():
+    first, second = build(TRAINING[:2]), build(TRAINING[2:])
+    merged, whole = merge(first, second), build(TRAINING)
+    assert all(torch.equal(merged[name], whole[name]) for name in whole)
+    assert merge({}, second) is second

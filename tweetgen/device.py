@@ -73,8 +73,8 @@ def keep_freed_memory() -> None:
 
 
 @contextmanager
-def memory_errors(batch_size: int, accumulate: int) -> Iterator[None]:
-    """Turn running out of memory into advice.
+def memory_errors(what_for: str) -> Iterator[None]:
+    """Say in one line what memory was short for, and what to do: "to load a.pt. Free some".
 
     Raises:
         TweetgenError: the block ran out of memory on the device or the machine.
@@ -87,11 +87,4 @@ def memory_errors(batch_size: int, accumulate: int) -> Iterator[None]:
         )
         if not is_memory:
             raise
-        advice = (
-            f"try {batch_size // 2} with --accumulate {2 * accumulate}"
-            if batch_size > 1
-            else "try --gradient_checkpointing or a smaller model"
-        )
-        raise TweetgenError(
-            f"not enough memory for --batch_size {batch_size}; {advice}."
-        ) from error
+        raise TweetgenError(f"not enough memory {what_for}.") from error

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from tweetgen.device import memory_errors
 from tweetgen.errors import TweetgenError
 from tweetgen.files import atomic_write
 
@@ -274,11 +275,10 @@ def _load_zip(path: str | Path, file_format: Format) -> Any:
     # torch raises RuntimeError, UnpicklingError (a subclass of Exception only) and, for records
     # that do not fit together, plain Python errors: whatever it is, the file is not ours.
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError as error:
-        raise TweetgenError(
-            f"not enough memory to load {path}. Free some and try again."
-        ) from error
+        with memory_errors(f"to load {path}. Free some and try again"):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except TweetgenError:
+        raise
     except Exception as error:
         raise TweetgenError(
             f"{path} is not a tweetgen file, or has unsafe content; nothing in it was executed. "

@@ -87,6 +87,19 @@ def build(texts: Iterable[str]) -> dict[str, Tensor]:
     }
 
 
+def merge(first: dict[str, Tensor], second: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The hashes of two sets of tweets as those of one; `first` may be {}."""
+    if not first:
+        return second
+    runs, order = torch.cat([first["runs"], second["runs"]]).sort(stable=True)
+    above = int(first["tweets"].max()) + 1 if len(first["tweets"]) else 0
+    return {
+        "keys": torch.cat([first["keys"], second["keys"]]).unique(),
+        "runs": runs,
+        "tweets": torch.cat([first["tweets"], second["tweets"] + above])[order],
+    }
+
+
 class CopyGuard:
     """Tells copies of training tweets by the hashes that `build` made; none for no hashes."""
 
