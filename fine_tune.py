@@ -9,6 +9,7 @@ An interrupted training goes on with --resume. Under torchrun several processes 
 import argparse
 import sys
 from pathlib import Path
+from signal import SIGTERM
 
 from tweetgen import console
 from tweetgen.files import check_writable
@@ -47,13 +48,15 @@ def main(argv: list[str] | None = None) -> int:
     limit_spinning()
     if arguments.export_path:
         check_writable(Path(arguments.export_path, "config.json"))
+    if arguments.log_path:
+        check_writable(arguments.log_path)
     with held():
         from tweetgen.training import ValidationReport
         from tweetgen.training.distributed import ranks
         from tweetgen.training.fine_tuning import FineTuning
         from tweetgen.training.progress import Progress
 
-    with ranks() as group, stop_requests() as stop:
+    with ranks() as group:
         with group.together():
             job = FineTuning(
                 arguments.data,
@@ -73,21 +76,23 @@ def main(argv: list[str] | None = None) -> int:
             else:
                 job.set_aside_unfinished()
         job.say(job.describe())
-        with Progress(job.training, arguments.log_path, is_shown=group.is_first) as progress:
+        with (
+            stop_requests() as stop,
+            Progress(job.training, arguments.log_path, is_shown=group.is_first) as progress,
+        ):
             for report in job.training.run(stop):
                 progress.show(report)
                 is_validation = isinstance(report, ValidationReport)
-                if is_validation:
-                    job.say(f"  sample: {job.sample()}")
                 # Before the first step there is nothing to lose, and much to write.
                 if report.step and (
                     is_validation or job.minutes_since_save() >= arguments.save_minutes
                 ):
                     job.save_state()
-        if not job.training.is_complete:
-            job.save_state()
-            job.say("stopped and saved; go on with the same command and --resume")
-            return stop.exit_code
+                if is_validation:
+                    job.say(f"  sample: {job.sample()}")
+            if not job.training.is_complete:
+                job.stop()
+                return stop.exit_code or 128 + SIGTERM  # of another rank
         job.finish()
         if arguments.export_path:
             job.export(arguments.export_path)

@@ -15,7 +15,6 @@ from tests.conftest import PROJECT
 from tweetgen import sampling
 from tweetgen.entities import extract_mentions, extract_urls
 from tweetgen.sampling import originality
-from tweetgen.settings import SamplingSettings
 from tweetgen.wordlist import load_wordlist
 
 BASE = PROJECT / "models" / "base"

@@ -9,7 +9,7 @@ from tests.benchmarks.engines import NUM_TOKENS, speed_of
 from tests.benchmarks.harness import RESULTS
 from tests.conftest import PROJECT
 
-README = (PROJECT / "README.md").read_text("utf-8")
+README = "".join((PROJECT / name).read_text("utf-8") for name in ("README.md", "models/README.md"))
 
 
 @pytest.mark.parametrize("lines", table.SECTIONS)

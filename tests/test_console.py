@@ -181,3 +181,20 @@ def test_an_old_python_gets_one_clear_line():
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == "tweetgen needs Python 3.11 or newer; this is 3.10.\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_behind_the_output_is_one_line():
+    code = "from tweetgen import console; import sys\n"
+    code += "body = lambda argv: print('a tweet', flush=True)\n"
+    code += "sys.exit(console.command('demo')(body)([]))"
+    with open("/dev/full", "w") as full:
+        child = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=PROJECT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert child.returncode == 1
+    assert child.stderr == "demo: error: disk full. Free some space and try again.\n"

@@ -64,3 +64,17 @@ def test_one_process_is_its_own_group(monkeypatch):
         assert group.from_first(2.5) == 2.5
         with pytest.raises(TweetgenError), group.together():
             raise TweetgenError("no")
+
+
+@pytest.mark.parametrize("size", ["2", "many"])
+def test_ranks_without_torchrun_are_told_to_use_it(monkeypatch, size):
+    monkeypatch.setenv("WORLD_SIZE", size)
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(TweetgenError, match="Start with torchrun"), ranks():
+        pass
+
+
+def test_an_empty_world_size_is_none(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "")
+    with ranks() as group:
+        assert group.size == 1

@@ -321,3 +321,117 @@ def test_a_state_without_one_of_its_parts_is_refused(data, monkeypatch, capsys):
     monkeypatch.chdir(data)
     assert fine_tune_main("--resume") == 1
     assert "bad 'state'" in capsys.readouterr().err
+
+
+def test_R21_resuming_with_another_architecture_is_refused(data, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        fine_tune_main()
+    config = json.loads((data / "tiny" / "config.json").read_text())
+    config["n_head"] //= 2  # the weights fit this one too
+    (data / "tiny" / "config.json").write_text(json.dumps(config))
+    assert fine_tune_main("--resume") == 1
+    assert "architecture was" in capsys.readouterr().err
+
+
+def test_a_training_stopped_before_its_first_step_saves_nothing(data, monkeypatch, capsys):
+    def stopped(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        return validate(self)
+
+    validate = Training._validate
+    monkeypatch.setattr(Training, "_validate", stopped)
+    assert fine_tune_main() == 130
+    assert "nothing to save" in capsys.readouterr().err
+    assert names() == []
+
+
+def test_a_stop_is_saved_though_nobody_reads_the_messages(data):
+    """Ctrl-C ends the tee of `fine_tune.py 2>&1 | tee log` as well."""
+    code = (
+        "import os, signal, sys\n"
+        f"sys.path.insert(0, {str(PROJECT)!r})\n"
+        "import fine_tune\n"
+        "from tweetgen.training import Training\n"
+        "take_step = Training._take_step\n"
+        "def take_and_stop(self):\n"
+        "    report = take_step(self)\n"
+        "    if report.step == 2:\n"
+        "        print('reached', flush=True)\n"
+        "        sys.stdin.readline()\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return report\n"
+        "Training._take_step = take_and_stop\n"
+        f"sys.exit(fine_tune.main({FLAGS!r}))\n"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as child:
+        assert child.stdout.readline() == b"reached\n"
+        child.stderr.close()
+        child.stdin.write(b"\n")
+        child.stdin.close()
+        assert child.wait(60) == 130
+    assert names() == ["a.resume.pt"]
+
+
+def test_a_hang_up_stops_and_saves(data, monkeypatch):
+    stop_after(monkeypatch, 2, signal.SIGHUP)
+    assert fine_tune_main() == 129
+    assert names() == ["a.resume.pt"]
+
+
+def test_a_training_that_nohup_started_outlives_its_terminal(data, monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop_after(monkeypatch, 2, signal.SIGHUP)
+        assert fine_tune_main() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_sample_that_needs_too_much_memory_loses_no_step(data, monkeypatch, capsys):
+    def full(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(fine_tuning, "first_drafts", full)
+    monkeypatch.setattr("tweetgen.training.Training._validation_is_due", lambda self: self.step > 2)
+    assert fine_tune_main() == 1
+    assert "not enough memory to draw a sample; the training is saved" in capsys.readouterr().err
+    assert names() == ["a.resume.pt"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_log_on_a_full_disk_ends_and_the_training_does_not(data, capsys):
+    (data / "log.jsonl").symlink_to("/dev/full")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fine_tune, "check_writable", lambda path: None)
+        assert fine_tune_main("--log_path", "log.jsonl") == 0
+    assert capsys.readouterr().err.count("the log ends here") == 1
+
+
+def test_a_bad_log_path_is_refused_before_an_unfinished_training_is_set_aside(data, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        fine_tune_main()
+    assert fine_tune_main("--log_path", str(data)) == 1
+    assert names() == ["a.resume.pt"]
+
+
+def test_tweets_longer_than_the_model_can_read_are_refused(data, capsys):
+    config = json.loads((data / "tiny" / "config.json").read_text())
+    (data / "small").mkdir()
+    (data / "small" / "config.json").write_text(json.dumps(config | {"n_positions": 3}))
+    assert fine_tune_main("--from_scratch", "--model", "small") == 1
+    assert "more than the 3 tokens the model can read" in capsys.readouterr().err
+
+
+def test_continued_training_remembers_what_the_model_was_trained_on_before(data):
+    assert fine_tune_main() == 0
+    earlier = storage.load_model("out/a.pt")["originality"]
+    other = tokens_content(num_tweets=14, validation_start=5) | {"tokenizer_name": "tiny"}
+    storage.save_tokens("other.pkl", other)
+    flags = ["--data", "other.pkl", "--output_path", "b.pt", "--model", "out/a.pt"]
+    assert fine_tune.main([*flags, "--max_steps", "1"]) == 0
+    assert set(earlier["keys"].tolist()) <= set(
+        storage.load_model("b.pt")["originality"]["keys"].tolist()
+    )

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TextIO, TypeVar
 
 from tweetgen.errors import TweetgenError
+from tweetgen.files import DISK_FULL
 from tweetgen.signals import terminate_as_exception
 
 Settings = TypeVar("Settings")
@@ -134,7 +135,7 @@ def settings_from(arguments: argparse.Namespace, settings: type[Settings]) -> Se
 def command(prog: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Make `main(argv) -> int` a command: every way it can end becomes an exit code.
 
-    0 done, 1 the user can fix it (one line on stderr), 2 usage, 130 / 143 stopped by a signal.
+    0 done, 1 the user can fix it (one line on stderr), 2 usage, 128 + its number for a signal.
     """
 
     def decorate(main: Callable[..., int]) -> Callable[..., int]:
@@ -151,8 +152,14 @@ def command(prog: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
             except BrokenPipeError:  # the reader had enough: `generate.py | head -1`
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return 0 if prog == "generate" else 1  # the others had more to do than print
+            except OSError as error:
+                if error.errno not in DISK_FULL:
+                    raise
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                write_line(f"{prog}: error: disk full. Free some space and try again.", sys.stderr)
+                return 1
             except KeyboardInterrupt as stop:
-                return 143 if stop.args == (signal.SIGTERM,) else 130
+                return 128 + (stop.args[0] if stop.args else signal.SIGINT)
 
         return run
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: as an exception, as a wish to stop, or held back for a moment."""
+"""Ctrl-C, SIGTERM and a closed terminal: an exception, a wish to stop, or held for a moment."""
 
 import os
 import signal
@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *filter(None, [HANGUP]))
 
 
 @contextmanager
 def terminate_as_exception() -> Iterator[None]:
-    """SIGTERM unwinds like Ctrl-C, so that temporary files and progress bars are cleaned up."""
+    """The others unwind like Ctrl-C, so that temporary files and progress bars are cleaned up."""
 
     def handler(number: int, _frame: object) -> None:
+        _leave_terminal(number)
         raise KeyboardInterrupt(number)
 
-    with _handlers({signal.SIGTERM: handler}):
+    with _handlers(dict.fromkeys(STOP_SIGNALS[1:], handler)):
         yield
 
 
@@ -46,7 +48,7 @@ def held() -> Iterator[None]:
 
 
 class StopRequest:
-    """The first Ctrl-C or SIGTERM is a wish, readable as `exit_code`; the second stops at once."""
+    """The first signal is a wish, readable as `exit_code`; the second stops at once."""
 
     def __init__(self) -> None:
         self.exit_code = 0
@@ -60,13 +62,16 @@ class StopRequest:
         if self.exit_code:
             raise KeyboardInterrupt(number)
         self.exit_code = 128 + number
-        # Only async-signal-safe work here: a print inside a print raises "reentrant call".
-        os.write(2, b"\nstopping after this step and saving (once more: stop at once)\n")
+        _leave_terminal(number)
+        try:  # only async-signal-safe work: a print inside a print raises "reentrant call"
+            os.write(2, b"\nstopping after this step and saving (once more: stop at once)\n")
+        except OSError:  # who read our messages is gone: Ctrl-C ended the tee of `... 2>&1 | tee`
+            _discard(2)
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Inside the block, SIGINT and SIGTERM set the yielded request instead of raising."""
+    """Inside the block, signals set the yielded request instead of raising."""
     request = StopRequest()
     with _handlers(dict.fromkeys(STOP_SIGNALS, request.handle)):
         yield request
@@ -81,8 +86,22 @@ def _handlers(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
     before: dict[signal.Signals, Any] = {}
     try:
         for number, handler in handlers.items():
+            if number == HANGUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup
             before[number] = signal.signal(number, handler)
         yield
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def _leave_terminal(number: int) -> None:
+    """After a hang-up there is no terminal: what would be written to it goes nowhere."""
+    if number == HANGUP:
+        for stream in (1, 2):
+            if os.isatty(stream):
+                _discard(stream)
+
+
+def _discard(stream: int) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream)

@@ -110,6 +110,7 @@ VOICES = {
     "neiltyson_tweets": "a public figure",
     "election-tweets-2016": "two politicians",
     "tweets": "data/tweets.csv",
+    "archive_grailbird": "an old archive",
 }
 QUALITY_SYSTEMS = {
     "tweetgen": "tweetgen",
@@ -185,7 +186,22 @@ def parts_lines():
         )
 
 
-SECTIONS = (lines, quality_lines, growth_lines, models_lines, parts_lines)
+def bases_lines():
+    """What fine-tuning for the same time makes of each model that a voice could start from."""
+    content = load("bases")
+    if not content:
+        return
+    voices = list(next(iter(content["results"].values())))
+    yield f"| starting from | {' | '.join(VOICES[voice] for voice in voices)} | mean |"
+    yield "| --- |" + " ---: |" * (len(voices) + 1)
+    for name, found in content["results"].items():
+        steps = [list(found[voice]["bits_per_character"].values()) for voice in voices]
+        cells = [f"{before:.3f} → {after:.3f}" for before, after in steps]
+        mean = sum(after for _, after in steps) / len(steps)
+        yield f"| {name} | {' | '.join(cells)} | {mean:.3f} |"
+
+
+SECTIONS = (lines, quality_lines, growth_lines, models_lines, parts_lines, bases_lines)
 
 if __name__ == "__main__":
     print("\n\n".join("\n".join(section()) for section in SECTIONS))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from tokenizers import Tokenizer
 
-from tweetgen.device import choose_device, keep_freed_memory
+from tweetgen.device import choose_device, keep_freed_memory, memory_errors
 from tweetgen.errors import TweetgenError
 from tweetgen.length import weighted_length
 from tweetgen.pretrained.quiet import first_line
@@ -98,7 +98,9 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
     if place.type == "cpu":
         keep_freed_memory()
     try:
-        decoder = load_decoder(model_file["config_json"], model_file["weights"], place, precision)
+        with memory_errors("for the model that draws. Free some and try again"):
+            weights = model_file["weights"]
+            decoder = load_decoder(model_file["config_json"], weights, place, precision)
         tokenizer = encoder(model_file["tokenizer_json"])
     except TweetgenError:
         raise

@@ -15,6 +15,7 @@ from torch import Tensor
 from tweetgen.dataset import Batch, Tokens, TrainingOrder, make_batch
 from tweetgen.device import keep_freed_memory, memory_errors
 from tweetgen.errors import TweetgenError
+from tweetgen.pretrained import context_length
 from tweetgen.settings import AUTO, TrainingSettings
 from tweetgen.training.averaging import WeightAverage
 from tweetgen.training.distributed import Ranks
@@ -80,6 +81,12 @@ class Training:
     ) -> None:
         if len(tokens.ids) and int(tokens.ids.max()) >= model.get_input_embeddings().num_embeddings:
             raise TweetgenError("the data has tokens the model does not know. Run preprocess.py.")
+        context = context_length(model.config.to_dict())
+        if len(tokens.lengths) and int(tokens.lengths.max()) > context:
+            raise TweetgenError(
+                f"the data has tweets of more than the {context} tokens the model can read. "
+                "Run preprocess.py with the --model to be trained."
+            )
         self.model, self.tokens, self.settings, self.ranks = model, tokens, settings, ranks
         if device.type == "cpu":
             keep_freed_memory()
@@ -94,12 +101,12 @@ class Training:
             add_lora(model, self.lora_rank, settings.seed)
         self.peak = settings.learning_rate or default_learning_rate(size, bool(self.lora_rank))
         self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        with memory_errors(settings.batch_size, settings.accumulate):
+        with memory_errors(_smaller_batches(settings)):
             self.learner = _prepared(model, settings, device, precision)
             self.optimizer = torch.optim.AdamW(
                 self.parameters.values(), lr=0.0, weight_decay=settings.weight_decay, fused=True
             )
-        self.average = WeightAverage(self.parameters, settings.ema_decay)
+            self.average = WeightAverage(self.parameters, settings.ema_decay)
         self._order = TrainingOrder(tokens, settings.batch_size, settings.seed)
         self.steps_per_epoch = self._order.steps_per_epoch
         limits = [settings.epochs * self.steps_per_epoch, settings.max_steps]
@@ -125,7 +132,7 @@ class Training:
             TweetgenError: the loss is not finite (the last good weights are kept), or memory is
                 short.
         """
-        with memory_errors(self.settings.batch_size, self.settings.accumulate):
+        with memory_errors(_smaller_batches(self.settings)):
             while not self.ranks.any(should_stop()):
                 if self._validation_is_due():
                     yield self._validate()
@@ -329,6 +336,15 @@ class Training:
             self.best_weights[name].copy_(parameter.detach())
 
 
+def _smaller_batches(settings: TrainingSettings) -> str:
+    """What memory is short for, and what needs less."""
+    size = settings.batch_size
+    advice = "try --gradient_checkpointing or a smaller model"
+    if size > 1:
+        advice = f"try {size // 2} with --accumulate {2 * settings.accumulate}"
+    return f"for --batch_size {size}; {advice}"
+
+
 def _prepared(
     model: Any, settings: TrainingSettings, device: torch.device, precision: torch.dtype
 ) -> Learner:
@@ -337,8 +353,13 @@ def _prepared(
     learner = Learner(model, device, precision, is_plain=is_plain)
     set_dropout(model, settings.dropout)
     if settings.gradient_checkpointing:
-        with warnings.catch_warnings(action="ignore"):  # renamed in later 5.x, kept until 6
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+        try:
+            with warnings.catch_warnings(action="ignore"):  # renamed in later 5.x, kept until 6
+                model.gradient_checkpointing_enable({"use_reentrant": False})
+        except ValueError as error:
+            raise TweetgenError(
+                f"{model.config.model_type} models have none: leave out --gradient_checkpointing."
+            ) from error
     if settings.compile:
         compile_layers(model, device)
     return learner

@@ -10,6 +10,7 @@ import torch.distributed
 from torch import Tensor
 
 from tweetgen.errors import TweetgenError
+from tweetgen.pretrained.quiet import first_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,14 +85,21 @@ def ranks() -> Iterator[Ranks]:
     """The ranks that torchrun describes in the environment, else one.
 
     They are connected by gloo for tensors on processors, and by NCCL for those on GPUs.
+
+    Raises:
+        TweetgenError: the environment describes ranks, but not wholly.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    if os.environ.get("WORLD_SIZE", "") in ("", "1"):
         yield Ranks()
         return
-    torch.distributed.init_process_group()
     try:
-        yield Ranks(torch.distributed.get_rank(), size)
+        torch.distributed.init_process_group()
+    except ValueError as error:
+        raise TweetgenError(
+            f"WORLD_SIZE is set, but {first_line(error)} Start with torchrun, or unset WORLD_SIZE."
+        ) from error
+    try:
+        yield Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size())
     finally:
         torch.distributed.destroy_process_group()
 

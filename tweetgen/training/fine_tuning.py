@@ -8,7 +8,7 @@ from typing import Any
 
 from tweetgen import console, storage
 from tweetgen.dataset import Tokens
-from tweetgen.device import choose_device, choose_precision
+from tweetgen.device import choose_device, choose_precision, memory_errors
 from tweetgen.evaluation import evaluate
 from tweetgen.pretrained.export import export_folder
 from tweetgen.sampling import first_drafts, generate, load, originality
@@ -17,10 +17,11 @@ from tweetgen.training import Training, schedule
 from tweetgen.training.distributed import Ranks
 from tweetgen.training.lora import frozen_fingerprint, merged_weights
 from tweetgen.training.outputs import Outputs
-from tweetgen.training.starting import starting_model
+from tweetgen.training.starting import architecture_fingerprint, starting_model
 
 SAMPLE_TOKENS = 80  # a longer draft is no tweet, and takes a large model half a minute to end
 NUM_CARD_SAMPLES = 5
+GO_ON = "the training is saved: free some, and add --resume"
 NUM_EVALUATION_SAMPLES = 100  # enough for the card; generate.py --evaluate draws 500
 
 
@@ -63,6 +64,7 @@ class FineTuning:
         # What --resume must find unchanged, and the card shows.
         self._identity = dataclasses.asdict(settings) | {
             "model": name,
+            "architecture": architecture_fingerprint(self._start.config_json),
             "learning_rate": self.training.peak,
             "lora_rank": self.training.lora_rank,
             "frozen_weights": frozen_fingerprint(self._start.model),
@@ -104,13 +106,21 @@ class FineTuning:
             self._outputs.save_state(self._identity, self._tokens.fingerprint, state)
         self._saved = time.monotonic()
 
+    def stop(self) -> None:
+        """Save the state of a training that is stopped, if there is anything to save."""
+        if not self.training.step:
+            self.say("stopped before the first step: there is nothing to save")
+            return
+        self.save_state()
+        self.say("stopped and saved; go on with the same command and --resume")
+
     def minutes_since_save(self) -> float:
         """How long ago the state was last saved."""
         return (time.monotonic() - self._saved) / 60
 
     def sample(self) -> str:
         """The first draft of the model as it is now, good or not."""
-        with self.training.average.in_place():
+        with self.training.average.in_place(), memory_errors("to draw a sample; " + GO_ON):
             return self._first_draft()
 
     def _first_draft(self) -> str:
@@ -120,11 +130,14 @@ class FineTuning:
 
     def finish(self) -> None:
         """Write model, card and curve from the best weights, and drop the unfinished state."""
-        if not self._is_first:
-            return
+        if self._is_first:
+            with memory_errors("to look at the finished model; " + GO_ON):
+                self._finish()
+
+    def _finish(self) -> None:
         texts = self._tokens.texts()
         border = self._tokens.validation_start
-        hashes = originality.build(texts[:border])
+        hashes = originality.merge(self._start.originality, originality.build(texts[:border]))
         content = self._content(self.training.finish(), hashes)
         content["training"] = self._record(hashes, texts[border:])
         evaluation = evaluate(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,7 +22,7 @@ class Progress:
 
     def __init__(self, training: Training, log_path: str, is_shown: bool) -> None:
         self._is_shown = is_shown
-        self._log = _opened_log(log_path) if log_path and is_shown else None
+        self._log: Any = _opened_log(log_path) if log_path and is_shown else None
         self._tokens, self._first_seconds = 0, training.seconds
         self._bar = tqdm(
             total=training.total_steps,
@@ -56,9 +57,19 @@ class Progress:
         self._bar.set_postfix_str(f"loss {report.loss:.3f}, {speed:,.0f} tokens/s", refresh=False)
         self._bar.update()
         if self._log:
-            values = dataclasses.asdict(report)
+            self._write(report)
+
+    def _write(self, report: StepReport) -> None:
+        """Add a step to the log; a log that cannot be written ends, the training does not."""
+        values = dataclasses.asdict(report)
+        try:
             self._log.write(json.dumps({name: values[name] for name in LOGGED}) + "\n")
             self._log.flush()
+        except OSError as error:
+            console.say(f"the log ends here: cannot write {self._log.name} ({error.strerror})")
+            with suppress(OSError):
+                self._log.close()
+            self._log = None
 
 
 def validation_line(report: ValidationReport) -> str:

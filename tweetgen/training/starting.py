@@ -1,5 +1,6 @@
 """The model a training starts from: a pre-trained one, an earlier model file, or random weights."""
 
+import hashlib
 import json
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ class Start(NamedTuple):
     config_json: str
     model: Any
     num_parameters: int  # of the model as it was, without adapters
+    originality: dict[str, Any]  # the hashes of what a model file of ours was trained on, or {}
 
     def describe(self, tokens_at_once: float) -> str:
         """What was loaded and the memory it takes to train on so many tokens at once, in a line."""
@@ -59,11 +61,12 @@ def starting_model(name: str, tokens: Tokens, from_scratch: bool, seed: int) -> 
         content = storage.load_model(name)
         model = pretrained.model_from_weights(content["config_json"], content["weights"])
         _check_tokenizer(name, content["tokenizer_json"], tokens)
-        return Start(name, content["config_json"], model, model.num_parameters())
+        learned = content["originality"]
+        return Start(name, content["config_json"], model, model.num_parameters(), learned)
     loaded = pretrained.load_pretrained(name)
     _check_tokenizer(name, loaded.tokenizer_json, tokens)
     config_json = pretrained.config_json_of(loaded.model)
-    return Start(name, config_json, loaded.model, loaded.model.num_parameters())
+    return Start(name, config_json, loaded.model, loaded.model.num_parameters(), {})
 
 
 def _random_start(name: str, tokens: Tokens, seed: int) -> Start:
@@ -73,7 +76,12 @@ def _random_start(name: str, tokens: Tokens, seed: int) -> Start:
     vocabulary_size = Tokenizer.from_str(tokens.tokenizer_json).get_vocab_size()
     model = pretrained.model_from_scratch(shape, vocabulary_size, tokens.eos_token_id, seed)
     config_json = pretrained.config_json_of(model)
-    return Start(f"{name} (random weights)", config_json, model, model.num_parameters())
+    return Start(f"{name} (random weights)", config_json, model, model.num_parameters(), {})
+
+
+def architecture_fingerprint(config_json: str) -> str:
+    """The start of the SHA-256 of a config: another one is another model."""
+    return hashlib.sha256(config_json.encode()).hexdigest()[:16]
 
 
 def _shape(name: str) -> str:
@@ -82,7 +90,7 @@ def _shape(name: str) -> str:
         return str(storage.load_model(name)["config_json"])
     if file := gguf.find_file(name):
         return json.dumps(gguf.read_tokenizer(file)[2])
-    return (hub.find_folder(name, hub.TOKENIZER_FILES) / "config.json").read_text("utf-8")
+    return json.dumps(pretrained.read_config(hub.find_folder(name, hub.TOKENIZER_FILES)))
 
 
 def _check_tokenizer(name: str, tokenizer_json: str, tokens: Tokens) -> None:
