@@ -31,6 +31,7 @@ from tweetgen.preprocessing.token_file import Ints, assemble, encode_share, read
 from tweetgen.pretrained import PretrainedTokenizer
 from tweetgen.reading import Source, describe, read_batches
 from tweetgen.settings import SelectionSettings
+from tweetgen.signals import held
 from tweetgen.tokens import END_ID, encoder, train_vocabulary
 
 # A second process takes 0.1 s or more to start where processes are spawned, as on macOS; one
@@ -120,8 +121,8 @@ def encode_texts(
     """Tokens of each wanted text, EOS included; the ids wait on disk for `gather_tokens`."""
     arguments = (corpus, wanted, tokenizer.tokenizer_json, tokenizer.eos_token_id)
     with run_shares(encode_share, num_workers, *arguments) as running:
-        import torch  # noqa: F401  # 1.5 seconds, in which the workers are ahead of us
-
+        with held():
+            import torch  # noqa: F401  # 1.5 seconds, in which the workers are ahead of us
         for _ in _with_bar(running, "encoding", int, int(wanted.sum())):
             pass
     return read_lengths(corpus, wanted)

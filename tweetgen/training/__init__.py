@@ -41,7 +41,6 @@ class StepReport:
     epoch: int  # from 1
     loss: float
     learning_rate: float
-    gradient_norm: float  # before clipping
     tokens: int  # real ones, over all ranks
     seconds: float  # since training began, earlier runs included
 
@@ -221,9 +220,7 @@ class Training:
         self.average.update(self.step)
         self.losses.append(loss / num_targets)
         seconds = self._check_limits()
-        return StepReport(
-            self.step, self._epoch(), self.losses[-1], rate, norm, num_targets, seconds
-        )
+        return StepReport(self.step, self._epoch(), self.losses[-1], rate, num_targets, seconds)
 
     def _gradients(self, tweets: Tensor, num_targets: int) -> float:
         """Compute the gradients of the mean loss, over all ranks; returns the summed loss."""
