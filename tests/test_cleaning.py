@@ -183,6 +183,13 @@ def test_program_notation_is_decoded(text, expected):
     assert cleaned(text) == expected
 
 
+@pytest.mark.parametrize("depth", range(7))
+@pytest.mark.parametrize("code", ["0000", "d83d"])
+def test_no_escape_is_deep_enough_to_hide_what_cannot_be_stored(code, depth):
+    text = cleaned(rf"\{'u005c' * depth}u{code} hello there my friend")
+    assert text.endswith("hello there my friend") and text.isprintable()
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [

@@ -151,6 +151,9 @@ def _mended(text: str, printable: bool, changed: list[str]) -> str:
         if text == encoded:
             break
         printable = text.isprintable()
+    else:  # what the last round decoded: a corpus parts its texts by a control character
+        if not printable:
+            text = visible(text).strip()
     return text
 
 
