@@ -215,6 +215,7 @@ def test_lines_are_never_joined_into_one_word():
     text = "one\r\ntwo\rthree\u2028four\n\n\n\nfive  \t six"
     assert cleaned(text) == "one two three four five six"
     assert cleaned(text, newlines="keep") == "one\ntwo\nthree\nfour\n\nfive six"
+    assert cleaned("one ★\ntwo", newlines="keep", characters="basic") == "one\ntwo"
     assert cleaned("はい　いいえ  そう") == "はい　いいえ そう"
 
 

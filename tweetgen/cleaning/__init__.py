@@ -34,7 +34,7 @@ from tweetgen.settings import CleaningSettings
 
 DEFAULTS = CleaningSettings()
 REVEALED_ENDS = ("…", "...", "http", "https", ":", "/")  # after what stood behind was removed
-MOST_ROUNDS = 4  # "@a@b": the second is an @name once the first is gone
+MOST_ROUNDS = 4  # "@a's@b": the second is an @name once the first is gone; "&#92;u2019" is "’"
 
 _IN_LINK = rf"A-Za-z0-9\u0400-\u04ff{LATIN}/_=#&%+~@$^\-"
 # "https://t.co/x1" (the slug alone), "http://x.com/a_(b)?c=d" (no final . , : ' or lone bracket),
@@ -114,7 +114,7 @@ def clean(text: str, settings: CleaningSettings = DEFAULTS) -> Cleaned:
             return Cleaned(text, tuple(changed), dropped)
     if "  " in text or not printable:
         before = text
-        text = single_spaces(text) if settings.newlines == "space" else spaces_in_lines(text)
+        text = _evenly_spaced(text, settings)
         if text != before:
             changed.append("white space")
     if settings.case == "lower" or settings.characters == "basic":
@@ -266,11 +266,16 @@ def _emoji_name(emoji: str) -> str:
     return str(EMOJI_DATA[emoji]["en"])
 
 
+def _evenly_spaced(text: str, settings: CleaningSettings) -> str:
+    """The text with single spaces, in one line unless the settings keep its lines."""
+    return single_spaces(text) if settings.newlines == "space" else spaces_in_lines(text)
+
+
 def _restricted(text: str, settings: CleaningSettings, changed: list[str]) -> str:
     """The text with only the characters and the letter case that the settings allow."""
     if settings.characters == "basic":
         before = text
-        text = single_spaces(basic(text))
+        text = _evenly_spaced(basic(text), settings)
         if text != before:
             changed.append("special characters")
     if settings.case == "lower":
