@@ -14,8 +14,8 @@ from typing import Any
 
 from tweetgen import console
 from tweetgen.errors import TweetgenError
-from tweetgen.files import check_writable
 from tweetgen.output import FORMATS, Output
+from tweetgen.overwriting import check_outputs
 from tweetgen.prompts import ask_for_prompts, read_prompts
 from tweetgen.settings import SamplingSettings
 from tweetgen.signals import held
@@ -89,9 +89,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = parse(argv)
     settings = console.settings_from(arguments, SamplingSettings)
+    inputs = (arguments.prompts_path, arguments.model_path, arguments.data)
+    check_outputs([arguments.output_path], [*inputs, arguments.forbid, arguments.require])
     prompts = read_prompts(arguments.prompts_path) if arguments.prompts_path else [arguments.prompt]
-    if arguments.output_path:
-        check_writable(arguments.output_path)
     limit_spinning()
     from tweetgen.wordlist import load_wordlist
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tweetgen import console
-from tweetgen.errors import TweetgenError
-from tweetgen.files import check_writable
+from tweetgen.overwriting import check_outputs
 from tweetgen.settings import CleaningSettings, ReadingSettings, SelectionSettings
 from tweetgen.signals import held
 
@@ -43,16 +42,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def check_outputs(arguments: argparse.Namespace) -> None:
-    """Raise TweetgenError before any work if an output cannot be written or would do harm."""
-    taken = {Path(path).resolve() for path in [*arguments.data_path, arguments.exclude] if path}
-    for path in filter(None, (arguments.output_path, arguments.cleaned_path)):
-        if Path(path).resolve() in taken:
-            raise TweetgenError(f"{path} is another file of this command. Name a new one to write.")
-        taken.add(Path(path).resolve())
-        check_writable(path)
-
-
 @console.command("preprocess")
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
@@ -60,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     reading = console.settings_from(arguments, ReadingSettings)
     cleaning = console.settings_from(arguments, CleaningSettings)
     selection = console.settings_from(arguments, SelectionSettings)
-    check_outputs(arguments)
+    outputs = (arguments.output_path, arguments.cleaned_path)
+    check_outputs(outputs, [*arguments.data_path, arguments.exclude, arguments.model])
     from tweetgen import preprocessing as stages
     from tweetgen.preprocessing.corpus import CleaningJob
     from tweetgen.preprocessing.counts import Counts

@@ -173,6 +173,17 @@ def test_a_place_that_cannot_be_written_is_told_before_the_model_is_read(tmp_pat
     assert "is a folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "flag", ["--prompts_path", "--model_path", "--data", "--forbid", "--require"]
+)
+def test_no_input_is_overwritten(tmp_path, capsys, flag):
+    path = tmp_path / "input.txt"
+    path.write_text("two words\n")
+    assert generate.main([flag, str(path), "--output_path", f"{tmp_path}/./input.txt"]) == 1
+    assert "is another file of this command" in capsys.readouterr().err
+    assert path.read_text() == "two words\n"
+
+
 def test_interactive_answers_each_line_and_goes_on_after_a_bad_one(model, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"q\n{'x' * 300}\nq\n"))
     assert generate.main(["--model_path", model, "--interactive", "--num_tweets", "2"]) == 0

@@ -274,6 +274,7 @@ def test_R40_nothing_usable_is_an_error_with_the_reasons(run, tmp_path):
         ["--output_path", "tweets.jsonl"],
         ["--cleaned_path", "./out.pkl"],
         ["--exclude", "words.txt", "--cleaned_path", "words.txt"],
+        ["--model", "words.txt", "--output_path", "words.txt"],
         ["--output_path", "."],
         ["--cleaned_path", "tweets.jsonl/c.jsonl"],
     ],
