@@ -99,10 +99,13 @@ def main(argv: list[str] | None = None) -> int:
     require = load_wordlist(arguments.require) if arguments.require else None
     with held():
         from tweetgen import sampling, storage
+        from tweetgen.device import memory_errors
     model_file = storage.load_model(arguments.model_path)
     sampling.use_threads_for(model_file)
+    at_once = f"to draw {settings.batch_size:,} tweets at once; use a smaller --batch_size"
     if arguments.evaluate:
-        show_evaluation(model_file, arguments, settings)
+        with memory_errors(at_once):
+            show_evaluation(model_file, arguments, settings)
         return 0
     generate = partial(
         sampling.generate,
@@ -113,7 +116,8 @@ def main(argv: list[str] | None = None) -> int:
         require=require,
     )
     num_tweets = 0 if arguments.interactive else arguments.num_tweets * len(prompts)
-    with Output(arguments.output_path, arguments.format, num_tweets) as output:
+    output = Output(arguments.output_path, arguments.format, num_tweets)
+    with output, memory_errors(at_once):
         if not arguments.interactive:
             show_tweets(output, generate, prompts)
             return 0

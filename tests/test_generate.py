@@ -216,6 +216,15 @@ def test_evaluate_prints_a_table(monkeypatch, model, tmp_path, capsys):
     assert settings.temperature == 0.7 and num_samples == 500
 
 
+@pytest.mark.parametrize("batch_size", [10**12, 10**17])
+def test_more_drafts_than_memory_holds_is_one_line(model, batch_size, capsys):
+    assert generate.main(["--model_path", model, "--batch_size", str(batch_size)]) == 1
+    assert capsys.readouterr().err == (
+        f"generate: error: not enough memory to draw {batch_size:,} tweets at once; "
+        "use a smaller --batch_size.\n"
+    )
+
+
 def test_ways_to_give_prompts_exclude_each_other(capsys):
     assert generate.main(["--prompt", "a", "--interactive"]) == 2
     assert "not allowed with" in capsys.readouterr().err

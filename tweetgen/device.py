@@ -13,7 +13,12 @@ from tweetgen.errors import TweetgenError
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # M_... of glibc's malloc.h
 
 # How torch says that memory is full where it has no exception of its own for it.
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "storage size calculation overflowed",  # more bytes than 64 bits count
+)
 
 
 def choose_device(name: str) -> torch.device:
