@@ -9,8 +9,6 @@ and text column are found by looking. Then: clean, drop copies, encode, hold out
 import argparse
 import json
 import sys
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tweetgen import console
 from tweetgen.overwriting import check_outputs
@@ -37,6 +35,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     for settings in (ReadingSettings, CleaningSettings, SelectionSettings):
         console.add_settings(parser, settings)
     arguments: argparse.Namespace = parser.parse_args(argv)
+    if not arguments.output_path:
+        parser.error("--output_path is empty")
     if 0 < arguments.near_duplicates < 0.5:
         parser.error("--near_duplicates is 0 (off) or 0.5 to 1")
     return arguments
@@ -64,8 +64,8 @@ def main(argv: list[str] | None = None) -> int:
     sources = find_sources(arguments.data_path, reading)
     workers = stages.choose_num_workers(sources, arguments.workers)
     counts = Counts()
-    with TemporaryDirectory(prefix="tweetgen-", ignore_cleanup_errors=True) as folder:
-        job = CleaningJob(sources, reading, cleaning, excluded, Path(folder))
+    with stages.temporary_folder() as folder:
+        job = CleaningJob(sources, reading, cleaning, excluded, folder)
         stages.show_preview(job, arguments.preview)
         corpus = stages.clean_files(job, counts, workers)
         different = stages.different_texts(corpus, selection, counts, workers)

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from itertools import pairwise
@@ -286,6 +287,20 @@ def test_an_output_that_cannot_or_must_not_be_written_is_refused_at_once(run, tm
     assert time.perf_counter() - start < 1
     assert (tmp_path / "words.txt").read_text() == "umbrella\n"
     assert len((tmp_path / "tweets.jsonl").read_text().splitlines()) == 5
+
+
+def test_no_place_for_temporary_files_is_told(run, monkeypatch):
+    def full(*given, **named):
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", full)
+    message = run(sentences(5), exit_code=1)
+    assert message.startswith("preprocess: error: there is no place for temporary files (No usable")
+    assert message.count("\n") == 1
+
+
+def test_an_empty_output_path_is_a_usage_error(run):
+    assert "--output_path is empty" in run(sentences(5), "--output_path", "", exit_code=2)
 
 
 def test_a_low_similarity_is_a_usage_error(run):

@@ -4,8 +4,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from tqdm import tqdm
 from tweetgen import console
 from tweetgen.cleaning import clean
 from tweetgen.cleaning.mojibake import repair
+from tweetgen.errors import TweetgenError
 from tweetgen.files import atomic_write
 from tweetgen.preprocessing.corpus import (
     CleanBatch,
@@ -52,6 +55,24 @@ def choose_num_workers(sources: Sequence[Source], wanted: int) -> int:
     files = chain.from_iterable(path.rglob("*") if path.is_dir() else [path] for path in paths)
     num_bytes = sum(file.stat().st_size for file in files if file.is_file())
     return max(1, min(num_cores, num_bytes // BYTES_PER_WORKER))
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is gone after the block.
+
+    Raises:
+        TweetgenError: there is no place for it.
+    """
+    try:
+        folder = TemporaryDirectory(prefix="tweetgen-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise TweetgenError(
+            f"there is no place for temporary files ({error.strerror or error}). "
+            "Free some space, or name a folder in TMPDIR."
+        ) from error
+    with folder as path:
+        yield Path(path)
 
 
 def show_preview(job: CleaningJob, num_tweets: int) -> None:
