@@ -45,6 +45,7 @@ def test_a_tweets_text_is_its_longest_own_form(tweet, expected):
         ({"meta": {"result_count": 0}}, 0),
         ({"text": "mine", "data": {"x": 1}}, 1),
         ({"content": "mine", "data": {"x": 1}, "meta": {}}, 1),
+        ({"content": "mine", "results": [{"x": 1}]}, 1),
     ],
 )
 def test_tweets_are_found_inside_what_wraps_them(value, num_tweets):
@@ -62,6 +63,11 @@ def test_tweets_are_found_inside_what_wraps_them(value, num_tweets):
         json.dumps({"data": [HELLO] * 3, "meta": {"a": [1, {"b": "}"}]}}),
         "\n".join([json.dumps({"data": [HELLO]})] * 3),
         json.dumps({"meta": {}, "data": [HELLO] * 3}, indent=1),
+        json.dumps({"tweets": [HELLO] * 3}),
+        json.dumps({"results": [HELLO] * 3}),
+        json.dumps({"count": 3, "tweets": [{"tweet": HELLO}] * 3}),
+        json.dumps({"data": {"tweets": [HELLO] * 3}}),
+        json.dumps({"data": {"tweets": [HELLO] * 3}}, indent=1),
         "\ufeff" + json.dumps([HELLO] * 3),
         "window.YTD.tweets.part0 = " + json.dumps([{"tweet": HELLO}] * 3),
         "Grailbird.data.tweets_2015_06 = \n " + json.dumps([HELLO] * 3),

@@ -22,6 +22,8 @@ NOTICES = frozenset(
     ("delete", "limit", "scrub_geo", "status_withheld", "warning", "errors", "meta")
 )
 X_KEYS = ("full_text", "text")  # of X's own objects, the better one first
+WRAPPER_KEYS = ("tweet", "data", "statuses", "tweets", "results")
+MOST_WRAPPERS = 3  # around one another: {"data": {"tweets": [{"tweet": {...}}]}}
 LONGER_FORMS = ('"full_text"', '"extended_tweet"', '"note_tweet"')
 
 
@@ -158,7 +160,7 @@ class JsonStream:
 
 
 def tweets_in(value: Any) -> Iterator[Any]:
-    """The tweets of a JSON value: itself, or what its "tweet", "data" or "statuses" holds."""
+    """The tweets of a JSON value: itself, or what one of its WRAPPER_KEYS holds."""
     pending = [value]
     while pending:
         value = pending.pop()
@@ -168,12 +170,27 @@ def tweets_in(value: Any) -> Iterator[Any]:
         if isinstance(value, dict) and value.keys().isdisjoint(X_KEYS):
             if value.keys() <= NOTICES:
                 continue
-            inner = value.get("tweet", value.get("data", value.get("statuses")))
-            first = inner[0] if isinstance(inner, list) and inner else inner
-            if first == [] or (isinstance(first, dict) and not first.keys().isdisjoint(X_KEYS)):
+            inner = _wrapped(value)
+            if _holds_tweets(inner):
                 pending.append(inner)
                 continue
         yield value
+
+
+def _wrapped(value: dict[str, Any]) -> Any:
+    return next((value[key] for key in WRAPPER_KEYS if key in value), None)
+
+
+def _holds_tweets(inner: Any) -> bool:
+    """Whether a wrapper's content is of X's own tweets, or would be if there were any."""
+    for _ in range(MOST_WRAPPERS):
+        first = inner[0] if isinstance(inner, list) and inner else inner
+        if not isinstance(first, dict):
+            return isinstance(first, list) and not first
+        if not first.keys().isdisjoint(X_KEYS):
+            return True
+        inner = _wrapped(first)
+    return False
 
 
 def text_of(tweet: Any, key: str) -> str | None:
