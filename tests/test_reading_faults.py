@@ -17,6 +17,7 @@ import pytest
 from tests.raw_files import batches, look, refused, texts, write, zipped
 from tweetgen.errors import TweetgenError
 from tweetgen.reading import describe, read_batches
+from tweetgen.reading.sniffing import SAMPLE_BYTES
 from tweetgen.settings import ReadingSettings
 
 TABLE = 'id,text,label\n1,Good morning everyone,a\n2,"Rain, again",b\n3,"two\nlines",a\n'
@@ -179,6 +180,19 @@ def test_a_damaged_character_does_not_turn_utf8_into_cp1252(tmp_path):
     assert texts(path)[0] == "Grüße aus Köln"
     assert texts(path)[-1] == "cut \ufffd here"
     assert "UTF-8 (partly damaged)" in describe(look(path)[0], 21)
+
+
+def test_a_file_may_be_cut_inside_its_last_character(tmp_path):
+    content = "id,text\n" + "1,Grüße aus Köln\n" * 20 + "2,cut é"
+    path = write(tmp_path, "a.csv", content.encode()[:-1])
+    assert texts(path)[-1] == "cut \ufffd"
+
+
+def test_the_first_look_may_end_inside_a_character(tmp_path):
+    start = b'window.YTD.tweets.part0 = [{"tweet": {"full_text": "'
+    start += b"x" * (SAMPLE_BYTES - 1 - len(start))
+    path = write(tmp_path, "tweets.js", start + 'é"}}]'.encode())
+    assert texts(path)[0].endswith("xé")
 
 
 @pytest.mark.parametrize(

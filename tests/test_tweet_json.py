@@ -114,8 +114,16 @@ def test_what_is_broken_is_an_error_with_its_line(tmp_path, content, message):
 def test_json_that_is_not_utf8_is_an_error_with_its_line(tmp_path):
     content = b'{"text": "hello you"}\n' * 100_000 + b'{"text": "caf\xe9"}\n'
     path = write(tmp_path, "a.jsonl", content)
-    assert "line 100,001 of a.jsonl is not valid utf-8" in refused(path)
+    assert "line 100,001 of a.jsonl is not valid utf-8" in refused(path, encoding="utf-8")
     assert texts(path, encoding="cp1252")[-1] == "café"
+
+
+@pytest.mark.parametrize("form", ["\n".join, lambda lines: f"[{','.join(lines)}]"])
+def test_a_damaged_character_may_come_late_in_json_too(tmp_path, form):
+    lines = [json.dumps({"text": "grüße von mir"}, ensure_ascii=False)] * 50_000
+    content = form([*lines, '{"text": "cut ? here"}']).encode().replace(b"?", b"\xf0\x9f")
+    path = write(tmp_path, "a.json", content)
+    assert texts(path)[0] == "grüße von mir" and texts(path)[-1] == "cut \ufffd here"
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])

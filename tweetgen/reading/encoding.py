@@ -4,6 +4,7 @@ import codecs
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from tweetgen.errors import TweetgenError
@@ -64,7 +65,7 @@ class Encoding:
 def _not_decodable(source_name: str, encoding: str, line: int) -> TweetgenError:
     return TweetgenError(
         f"line {line:,} of {source_name} is not valid {encoding}. "
-        "Leave out --encoding, or give the right one, such as --encoding cp1252."
+        "Correct it, or give the right encoding, such as --encoding cp1252."
     )
 
 
@@ -197,8 +198,8 @@ def guess_encoding(pieces: Iterator[bytes], name: str) -> Encoding:
     """UTF-8 if nearly all of the file is, else cp1252; TweetgenError if it can be neither."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     num_bytes = num_damaged = num_extra = 0  # extra: bytes of valid characters after their first
-    for piece in pieces:
-        text = decoder.decode(piece)
+    for piece in chain(pieces, [b""]):
+        text = decoder.decode(piece, final=not piece)  # a file may end inside a character
         num_bytes += len(piece)
         num_extra += len(piece) - len(text)
         if "\ufffd" in text:
