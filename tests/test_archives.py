@@ -100,6 +100,14 @@ def test_a_zip_of_several_tables_is_several_sources(tmp_path):
     assert len(texts(path)) == 4
 
 
+def test_what_is_about_the_tweets_in_a_zip_is_not_read_as_tweets(tmp_path):
+    path = write(tmp_path, "a.zip", zipped(a_csv=CSV, README_txt="how it was made"))
+    with zipfile.ZipFile(path, "a") as archive:
+        for name in ("b/License.txt", "c/read_me.CSV", "license_plates.txt"):
+            archive.writestr(name, CSV)
+    assert [source.name for source in look(path)] == ["a.zip!a.csv", "a.zip!license_plates.txt"]
+
+
 def test_a_file_may_be_compressed_twice(tmp_path):
     path = write(tmp_path, "a.gz", gzip.compress(gzip.compress(CSV.encode())))
     assert texts(path) == ["Good morning everyone", "Rain again"]

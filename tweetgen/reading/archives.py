@@ -32,8 +32,11 @@ DAMAGE = (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.B
 
 # "data/tweets.js", "data/tweets-part1.js", "tweet.js"; classic: "data/js/tweets/2015_06.js"
 ARCHIVE_MEMBER = re.compile(r"(?:^|/)(?:tweets?(?:-part\d+)?|\d{4}_\d\d)\.js$")
-# What a hidden file or a Mac's zip adds: "__MACOSX/._tweets.csv"
-JUNK_MEMBER = re.compile(r"(?:^|/)(?:\.|__MACOSX(?:/|$))")
+# What a hidden file or a Mac's zip adds, "__MACOSX/._tweets.csv", and what is about the tweets:
+# "README.txt", "license"
+JUNK_MEMBER = re.compile(
+    r"(?:^|/)(?:\.|__MACOSX(?:/|$)|(?:read[-_ ]?me|licen[cs]e)(?:\.[^/]*)?$)", re.I
+)
 TABLE_MEMBER = re.compile(r"\.(?:csv|tsv|tab|txt|json|jsonl|ndjson|js)(?:\.(?:gz|bz2|xz))?$", re.I)
 FOLDERS = ("", "data/", "data/js/tweets/", "*/data/", "*/data/js/tweets/")
 
