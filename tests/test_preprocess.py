@@ -93,6 +93,12 @@ def test_every_tweet_read_is_kept_or_dropped_by_one_rule(run):
     assert counts["changed"]["entities"] == counts["changed"]["mentions"] == 1
 
 
+def test_a_repair_is_counted_for_the_tweets_that_stay(run):
+    texts = [f"the cafÃ© of number {number} is here" for number in range(20)]
+    content = run([*texts, "RT @a: the cafÃ© is not mine"])
+    assert content["counts"]["changed"]["mojibake"] == 20
+
+
 def test_the_first_of_two_copies_stays(run):
     content = run(["One lamp, lit!", "another sentence here", "ONE LAMP LIT", "one lamp lit"])
     assert texts_of(content) == ["One lamp, lit!", "another sentence here"]

@@ -92,13 +92,13 @@ def _clean_texts(
     raw: list[str], mojibake: str, job: CleaningJob
 ) -> tuple[list[str], Counter[str], Counter[str]]:
     """The clean texts that stay, and how many tweets each rule changed or dropped."""
+    repaired = [repair(text, mojibake) for text in raw] if mojibake else raw
+    results = [clean(text, job.cleaning) for text in repaired]
+    dropped = Counter(result.dropped for result in results if result.dropped)
     changed: Counter[str] = Counter()
     if mojibake:
-        repaired = [repair(text, mojibake) for text in raw]
-        changed["mojibake"] = sum(new != old for new, old in zip(repaired, raw, strict=True))
-        raw = repaired
-    results = [clean(text, job.cleaning) for text in raw]
-    dropped = Counter(result.dropped for result in results if result.dropped)
+        triples = zip(raw, repaired, results, strict=True)
+        changed["mojibake"] = sum(old != new and not r.dropped for old, new, r in triples)
     for rules, num_tweets in Counter(r.changed for r in results if not r.dropped).items():
         changed.update(dict.fromkeys(rules, num_tweets))
     texts = [result.text for result in results if not result.dropped]
