@@ -22,6 +22,19 @@ from tweetgen.signals import held
 from tweetgen.threads import limit_spinning
 
 NUM_EVALUATION_SAMPLES = 500
+LEAST_TEMPERATURE = 0.01  # far below, probabilities overflow; there 0 draws the same already
+# What helps against the most common fault of the drafts, as `sampling.Tally` names it.
+ADVICE = {
+    "": "Without chance there is one tweet for each prompt: try a --temperature above 0",
+    "too long": "Try a larger --max_length, or a shorter --prompt",
+    "without an end": "Try a shorter --prompt or a lower --temperature, or train longer",
+    "empty": "Try another --prompt or a higher --temperature",
+    "of broken characters": "Try a lower --temperature, or train longer",
+    "with forbidden words": "Try another --prompt, or shorten the --forbid file",
+    "without required words": "Try a --prompt that has one, or lengthen the --require file",
+    "copies of training tweets": "Use --copies allow, or train on more tweets for fewer --epochs",
+    "repeated": "Try a higher --temperature, or ask for fewer with --num_tweets",
+}
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -49,6 +62,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     console.add_settings(parser, SamplingSettings)
     arguments: argparse.Namespace = parser.parse_args(argv)
+    if 0 < arguments.temperature < LEAST_TEMPERATURE:
+        parser.error(f"--temperature is 0 or at least {LEAST_TEMPERATURE}")
+    if arguments.evaluate and arguments.output_path:
+        parser.error("--evaluate prints a table and writes no file: leave out --output_path")
     return arguments
 
 
@@ -66,7 +83,8 @@ def show_tweets(
     for tweet in generate(prompts=prompts, first_prompt=first_prompt, tally=tally):
         output.show(tweet)
     if tally.shown < tally.wanted:
-        raise TweetgenError(f"{tally.describe()}. Try another --temperature or --prompt.")
+        [(fault, _)] = tally.faults.most_common(1) or [("", 0)]
+        raise TweetgenError(f"{tally.describe()}. {ADVICE[fault]}.")
 
 
 def show_evaluation(

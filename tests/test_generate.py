@@ -158,6 +158,24 @@ def test_what_there_is_is_shown_and_why_there_is_no_more(tmp_path, capsys):
     assert "were copies of training tweets" in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "flags, advice",
+    [
+        (["--max_length", "1"], "Try a larger --max_length"),
+        (["--require", "words.txt"], "lengthen the --require file"),
+        (["--num_tweets", "999"], "ask for fewer with --num_tweets"),
+        (["--temperature", "0"], "try a --temperature above 0"),
+    ],
+)
+def test_the_advice_is_for_what_was_wrong_with_most_drafts(
+    model, tmp_path, monkeypatch, capsys, flags, advice
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text("nowhere\n")
+    assert generate.main(["--model_path", model, *flags]) == 1
+    assert advice in capsys.readouterr().err
+
+
 def test_forbid_and_require_files_choose(model, tmp_path, capsys):
     forbid, require = tmp_path / "forbid.txt", tmp_path / "require.txt"
     forbid.write_text("/^[a-m]/\n")
@@ -189,7 +207,7 @@ def test_interactive_answers_each_line_and_goes_on_after_a_bad_one(model, monkey
     assert generate.main(["--model_path", model, "--interactive", "--num_tweets", "2"]) == 0
     out, err = capsys.readouterr()
     assert re.fullmatch(r"(q[a-z]\n){4}", out)
-    assert err.startswith("prompt is 300 long") and err.count("\n") == 1
+    assert "x…' is 300 long" in err and err.count("\n") == 1
 
 
 def test_evaluate_prints_a_table(monkeypatch, model, tmp_path, capsys):
@@ -225,6 +243,18 @@ def test_more_drafts_than_memory_holds_is_one_line(model, batch_size, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--evaluate", "--output_path", "a.txt"], "leave out --output_path"),
+        (["--temperature", "1e-40"], "--temperature is 0 or at least 0.01"),
+    ],
+)
+def test_what_cannot_be_done_is_a_usage_error(flags, message, capsys):
+    assert generate.main(flags) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_ways_to_give_prompts_exclude_each_other(capsys):
     assert generate.main(["--prompt", "a", "--interactive"]) == 2
     assert "not allowed with" in capsys.readouterr().err
@@ -249,13 +279,13 @@ def test_only_the_model_file_is_needed_and_not_transformers(model, tmp_path):
         pytest.param(
             ["--prompt", "x" * 2000, "--max_length", "0"],
             1,
-            r"generate: error: prompt is 2,000 tokens, limit 68\. .*\n",
+            r"generate: error: prompt 'x{59}…' is 2,000 tokens, limit 68\. .*\n",
             id="R42-2000-tokens",
         ),
         pytest.param(
             ["--prompt", os.fsdecode(b"caf\xe9")],
             1,
-            r"generate: error: prompt is not valid UTF-8\. .*\n",
+            r"generate: error: prompt 'caf\\udce9' is not valid UTF-8\. .*\n",
             id="R42-not-utf8",
         ),
         pytest.param(["--prompt=-d"], 1, r".*0 of 5 tweets.*empty.*\n", id="R42-dash"),

@@ -296,21 +296,21 @@ def test_the_space_after_a_prompt_is_dropped():
 @pytest.mark.parametrize(
     "prompt, message",
     [
-        ("x" * 453, "prompt is 453 tokens, limit 452. Shorten it."),
-        ("日" * 141, "prompt is 282 long by X's count, over --max_length 280. Shorten it."),
-        ("a\udce9", "prompt is not valid UTF-8."),
+        ("x" * 453, f"prompt '{'x' * 59}…' is 453 tokens, limit 452. Shorten it."),
+        ("日" * 141, f"prompt '{'日' * 59}…' is 282 long by X's count, over --max_length 280. Sho"),
+        ("a\udce9", r"prompt 'a\udce9' is not valid UTF-8."),
     ],
 )
-def test_a_prompt_that_cannot_be_used_is_refused_at_once(prompt, message):
+def test_a_prompt_that_cannot_be_used_is_named_and_refused_at_once(prompt, message):
     limit = 0 if len(prompt) > 400 else 280
     with pytest.raises(TweetgenError) as caught:
-        generate(scripted(["a"]), [prompt], 1, settings(max_length=limit))
+        generate(scripted(["a"]), ["good", prompt], 1, settings(max_length=limit))
     assert str(caught.value).startswith(message)
 
 
 def test_a_prompt_with_a_forbidden_word_is_refused():
-    with pytest.raises(TweetgenError, match="forbidden"):
-        generate(scripted(["a"]), ["so bad"], 1, settings(), forbid=re.compile("bad"))
+    with pytest.raises(TweetgenError, match="prompt 'so bad' has forbidden"):
+        generate(scripted(["a"]), ["so good", "so bad"], 1, settings(), forbid=re.compile("bad"))
 
 
 def test_first_drafts_are_all_there_is_in_order():

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from tokenizers import Tokenizer
 
+from tweetgen.console import printable
 from tweetgen.device import choose_device, keep_freed_memory, memory_errors
 from tweetgen.errors import TweetgenError
 from tweetgen.length import weighted_length
@@ -157,14 +158,18 @@ def generate(
     guard = model.guard if settings.copies == "reject" else CopyGuard({})
     judge = Judge(guard, settings.max_length, forbid, require)
     texts = [prompt.rstrip() for prompt in prompts]
-    if forbid and any(map(forbid.search, texts)):
-        raise TweetgenError("prompt has forbidden words. Change it or the --forbid file.")
+    if forbid and (bad := next(filter(forbid.search, texts), None)):
+        raise TweetgenError(f"{_named(bad)} has forbidden words. Change it or the --forbid file.")
     lines = [
         _Line(number, text, prompt_tokens(model, text, settings.max_length), num_tweets, settings)
         for number, text in enumerate(texts, first_prompt)
     ]
     tally.wanted += num_tweets * len(lines)
     return _draw(model, settings, judge, lines, tally)
+
+
+def _named(prompt: str) -> str:
+    return f"prompt '{printable(prompt, 60)}'"
 
 
 def prompt_tokens(model: TweetModel, prompt: str, max_length: int) -> list[int]:
@@ -176,17 +181,22 @@ def prompt_tokens(model: TweetModel, prompt: str, max_length: int) -> list[int]:
     try:
         prompt.encode()
     except UnicodeEncodeError as error:
-        raise TweetgenError("prompt is not valid UTF-8. Check the terminal's encoding.") from error
+        raise TweetgenError(
+            f"{_named(prompt)} is not valid UTF-8. Check the terminal's encoding."
+        ) from error
     length = weighted_length(prompt)
     if max_length and length > max_length:
         raise TweetgenError(
-            f"prompt is {length:,} long by X's count, over --max_length {max_length:,}. Shorten it."
+            f"{_named(prompt)} is {length:,} long by X's count, over --max_length {max_length:,}. "
+            "Shorten it."
         )
     tokens = model.tokenizer.encode(prompt, add_special_tokens=False).ids
     context = model.decoder.context_length
     limit = max(context - ROOM_FOR_A_TWEET, context // 4)
     if len(tokens) > limit:
-        raise TweetgenError(f"prompt is {len(tokens):,} tokens, limit {limit:,}. Shorten it.")
+        raise TweetgenError(
+            f"{_named(prompt)} is {len(tokens):,} tokens, limit {limit:,}. Shorten it."
+        )
     return [model.eos_token_id, *tokens]
 
 
