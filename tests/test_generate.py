@@ -210,6 +210,12 @@ def test_interactive_answers_each_line_and_goes_on_after_a_bad_one(model, monkey
     assert "x…' is 300 long" in err and err.count("\n") == 1
 
 
+def test_a_closed_input_is_told(model, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
+    assert generate.main(["--model_path", model, "--interactive"]) == 1
+    assert "there is no input" in capsys.readouterr().err
+
+
 def test_evaluate_prints_a_table(monkeypatch, model, tmp_path, capsys):
     from tests.tiny import tiny_tokens
     from tweetgen import evaluation
@@ -248,6 +254,8 @@ def test_more_drafts_than_memory_holds_is_one_line(model, batch_size, capsys):
     [
         (["--evaluate", "--output_path", "a.txt"], "leave out --output_path"),
         (["--temperature", "1e-40"], "--temperature is 0 or at least 0.01"),
+        (["--num_tweets", "9" * 400], "a whole number at least 1 and at most 1e+18"),
+        (["--num_tweets", "9" * 20], "a whole number at least 1 and at most 1e+18"),
     ],
 )
 def test_what_cannot_be_done_is_a_usage_error(flags, message, capsys):

@@ -77,6 +77,9 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {printable(message, 300)}. See {self.prog}.py --help.\n")
 
 
+LARGEST = 10**18  # a power of ten that 64 bits hold
+
+
 def number(
     kind: Callable[[str], float],
     minimum: float = -math.inf,
@@ -90,9 +93,11 @@ def number(
             value = kind(text)
         except ValueError:
             value = math.nan
-        if not (math.isfinite(value) and minimum <= value <= maximum and value > above):
+        # Also for whole numbers: of 400 digits they are no float, of 20 no length or count.
+        if not (abs(value) <= LARGEST and minimum <= value <= maximum and value > above):
+            most = min(maximum, LARGEST) if value > LARGEST else maximum
             raise argparse.ArgumentTypeError(
-                f"{printable(text, 80)!r} is not {_range(kind, minimum, maximum, above)}"
+                f"{printable(text, 80)!r} is not {_range(kind, minimum, most, above)}"
             )
         return value
 

@@ -27,7 +27,13 @@ def read_prompts(path: str) -> list[str]:
 
 
 def ask_for_prompts() -> Iterator[str]:
-    """Yield what the user types, line by line, until the end of the input."""
+    """Yield what the user types, line by line, until the end of the input.
+
+    Raises:
+        TweetgenError: there is no input at all, or it is not valid Unicode.
+    """
+    if sys.stdin is None:  # closed by who started us
+        raise TweetgenError("there is no input to read prompts from. Use --prompt instead.")
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     with suppress(ImportError):  # Windows has none
         import readline  # noqa: F401  (gives input() line editing and history)
