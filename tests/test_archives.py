@@ -87,6 +87,15 @@ def test_the_table_of_a_classic_archive_is_read_where_its_months_are_missing(tmp
     assert sorted(texts(path)) == sorted(CLASSIC_IN_ORDER)
 
 
+@pytest.mark.parametrize("pack", [zip_of, folder_of])
+def test_the_media_of_an_archive_do_not_weigh(tmp_path, pack):
+    path = pack(tmp_path, NEWER | {"data/tweets_media/film.mp4": os.urandom(50_000).hex()})
+    (source,) = look(path)
+    assert 0 < archives.bytes_on_disk(source.path, source.members) < 2_000
+    (single,) = look(write(tmp_path, "a.csv", CSV))
+    assert archives.bytes_on_disk(single.path, single.members) == len(CSV)
+
+
 def test_nothing_is_unpacked_to_disk(tmp_path, monkeypatch):
     path = zip_of(tmp_path, NEWER)
     monkeypatch.chdir(tmp_path)

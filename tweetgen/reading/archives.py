@@ -9,7 +9,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -143,6 +143,15 @@ def members_of(path: str) -> tuple[list[str], list[str]]:
         return [], [""]
     parts = [name for name in names if ARCHIVE_MEMBER.search(name)]
     return sorted(parts, key=_part_order), sorted(others)
+
+
+def bytes_on_disk(path: str, members: Sequence[str]) -> int:
+    """The bytes that these members take in their zip or folder; [""] is a file by itself."""
+    with _damage_told(shown(path)):
+        if members[0] and not os.path.isdir(path):
+            with zipfile.ZipFile(path) as archive:
+                return sum(archive.getinfo(member).compress_size for member in members)
+        return sum(os.path.getsize(Path(path, member)) for member in members)
 
 
 def _part_order(name: str) -> str:
