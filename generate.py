@@ -23,18 +23,6 @@ from tweetgen.threads import limit_spinning
 
 NUM_EVALUATION_SAMPLES = 500
 LEAST_TEMPERATURE = 0.01  # far below, probabilities overflow; there 0 draws the same already
-# What helps against the most common fault of the drafts, as `sampling.Tally` names it.
-ADVICE = {
-    "": "Without chance there is one tweet for each prompt: try a --temperature above 0",
-    "too long": "Try a larger --max_length, or a shorter --prompt",
-    "without an end": "Try a shorter --prompt or a lower --temperature, or train longer",
-    "empty": "Try another --prompt or a higher --temperature",
-    "of broken characters": "Try a lower --temperature, or train longer",
-    "with forbidden words": "Try another --prompt, or shorten the --forbid file",
-    "without required words": "Try a --prompt that has one, or lengthen the --require file",
-    "copies of training tweets": "Use --copies allow, or train on more tweets for fewer --epochs",
-    "repeated": "Try a higher --temperature, or ask for fewer with --num_tweets",
-}
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -77,14 +65,13 @@ def show_tweets(
     Raises:
         TweetgenError: there were fewer than asked for.
     """
-    from tweetgen.sampling import Tally
+    from tweetgen.sampling.tally import Tally
 
     tally = Tally()
     for tweet in generate(prompts=prompts, first_prompt=first_prompt, tally=tally):
         output.show(tweet)
     if tally.shown < tally.wanted:
-        [(fault, _)] = tally.faults.most_common(1) or [("", 0)]
-        raise TweetgenError(f"{tally.describe()}. {ADVICE[fault]}.")
+        raise TweetgenError(f"{tally.describe()}. {tally.advice()}.")
 
 
 def show_evaluation(

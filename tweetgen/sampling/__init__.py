@@ -6,7 +6,6 @@ for tweet in generate(storage.load_model("models/fine_tuned_model.pt"), ["Hello"
 
 import dataclasses
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from tweetgen.sampling.decoder import Decoder, Prefix, load_decoder
 from tweetgen.sampling.drafting import MOST_TOKENS, Batch, Drawn, Order
 from tweetgen.sampling.judging import Draft, Judge, is_certainly_longer, text_of
 from tweetgen.sampling.originality import CopyGuard
+from tweetgen.sampling.tally import Tally
 from tweetgen.settings import SamplingSettings
 from tweetgen.tokens import encoder
 
@@ -42,24 +42,6 @@ class Tweet:
     mean_log_probability: float  # nats a token of the continuation and its EOS
     tries: int  # drafts drawn for it
     seed: int
-
-
-@dataclasses.dataclass
-class Tally:
-    """What came of the drafts of one or more calls of `generate`."""
-
-    wanted: int = 0
-    shown: int = 0
-    drafts: int = 0
-    faults: Counter[str] = dataclasses.field(default_factory=Counter)
-
-    def describe(self) -> str:
-        """ "3 of 5 tweets could be had: of 204 drafts, 190 were copies of training tweets" """
-        reasons = [f"{count:,} were {fault}" for fault, count in self.faults.most_common()]
-        return (
-            f"{self.shown:,} of {self.wanted:,} tweets could be had: "
-            f"of {self.drafts:,} drafts, {', '.join(reasons) or 'all were good'}"
-        )
 
 
 class TweetModel(NamedTuple):
