@@ -1,6 +1,7 @@
 """What holds for every test: no network, no model hub, and outside data only where it is named."""
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -10,6 +11,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Threads gain nothing on tiny models, and where other programs run they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 PROJECT = Path(__file__).resolve().parent.parent
+
+# Shells start background jobs with Ctrl-C ignored, and nohup ignores hang-ups: not what is tested.
+for name, handler in {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}.items():
+    number = getattr(signal, name, None)  # no SIGHUP on Windows
+    if number and signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 def pytest_make_parametrize_id(val):

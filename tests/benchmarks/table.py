@@ -195,10 +195,12 @@ def bases_lines():
     yield f"| starting from | {' | '.join(VOICES[voice] for voice in voices)} | mean |"
     yield "| --- |" + " ---: |" * (len(voices) + 1)
     for name, found in content["results"].items():
-        steps = [list(found[voice]["bits_per_character"].values()) for voice in voices]
-        cells = [f"{before:.3f} → {after:.3f}" for before, after in steps]
-        mean = sum(after for _, after in steps) / len(steps)
-        yield f"| {name} | {' | '.join(cells)} | {mean:.3f} |"
+        cells, afters = [], []
+        for voice in voices:
+            before, after = found[voice]["bits_per_character"].values()
+            cells.append(f"{before:.3f} → {after:.3f} ({found[voice]['epochs']:.1f})")
+            afters.append(after)
+        yield f"| {name} | {' | '.join(cells)} | {sum(afters) / len(afters):.3f} |"
 
 
 SECTIONS = (lines, quality_lines, growth_lines, models_lines, parts_lines, bases_lines)
