@@ -1,12 +1,14 @@
 """Tweets in JSON, in all the forms that X and others give them."""
 
+import gzip
 import json
 import math
 
 import pytest
 
 from tests.raw_files import batches, look, refused, texts, write
-from tweetgen.reading import describe
+from tweetgen.reading import describe, sniffing
+from tweetgen.reading.encoding import Encoding
 from tweetgen.reading.tweet_json import JsonStream, text_of, tweets_in
 
 HELLO = {"id": 1, "text": "hello there you"}
@@ -141,3 +143,14 @@ def test_a_long_array_is_never_held_whole(tmp_path):
     sizes = [len(batch.texts) for batch in batches(path)]
     assert sizes == [4096] * (50_000 // 4096) + [50_000 % 4096]
     assert len(sizes) == math.ceil(50_000 / 4096)
+
+
+def test_packed_json_is_not_unpacked_twice(tmp_path, monkeypatch):
+    looked_through = []
+    monkeypatch.setattr(
+        sniffing, "guess_encoding", lambda pieces, name: looked_through.append(name)
+    )
+    path = write(tmp_path, "a.jsonl.gz", gzip.compress(b'{"text": "as it is"}\n' * 9))
+    monkeypatch.setattr(sniffing, "_encoding", lambda *arguments: Encoding("utf-8"))
+    assert texts(path) == ["as it is"] * 9
+    assert looked_through == []

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import math
 import os
 import re
 import stat
@@ -44,10 +45,13 @@ FOLDERS = ("", "data/", "data/js/tweets/", "*/data/", "*/data/js/tweets/")
 class Stream:
     """The bytes of a file, decompressed as they are read; damage and bombs are a TweetgenError."""
 
-    def __init__(self, raw: IO[bytes], name: str, limit: float) -> None:
+    def __init__(self, raw: IO[bytes], name: str, is_packed: bool, size: int) -> None:
+        """`size` is what the file takes on disk, in bytes."""
+        self.is_packed = is_packed
         self._raw = raw
         self._name = name
-        self._limit = limit
+        packed_limit = min(MAX_BYTES, max(ANY_RATIO_BYTES, MAX_RATIO * size))
+        self._limit = packed_limit if is_packed else math.inf
         self._num_bytes = 0
 
     def read(self, size: int) -> bytes:
@@ -74,9 +78,8 @@ def open_stream(path: str, member: str = "") -> Iterator[Stream]:
             while (opener := _decompressor(raw)) and layers < MAX_LAYERS:
                 raw = stack.enter_context(opener(raw))
                 layers += 1
-        packed = layers > 0 or (member != "" and not os.path.isdir(path))
-        limit = min(MAX_BYTES, max(ANY_RATIO_BYTES, MAX_RATIO * size)) if packed else float("inf")
-        yield Stream(raw, name, limit)
+        is_packed = layers > 0 or (member != "" and not os.path.isdir(path))
+        yield Stream(raw, name, is_packed, size)
 
 
 def _open(path: str, member: str, stack: ExitStack) -> tuple[IO[bytes], int]:

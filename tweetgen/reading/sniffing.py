@@ -87,10 +87,15 @@ def _ends_with_returns(start: bytes) -> bool:
 
 
 def _whole_encoding(source: Source) -> Encoding:
-    """The encoding by the whole file: the first byte that is not UTF-8 may come late."""
+    """The encoding by the whole file: the first byte that is not UTF-8 may come late.
+
+    Not of packed JSON, which is rarely anything else: unpacking twice would take 7 % of the time.
+    """
     if source.encoding.name not in ("utf-8", "cp1252"):
         return source.encoding
     with open_stream(source.path, source.members[0]) as stream:
+        if stream.is_packed and source.format in ("json", "jsonl"):
+            return source.encoding
         pieces: Iterator[bytes] = iter(lambda: stream.read(CHECK_BYTES), b"")
         found = guess_encoding(pieces, source.name)
     return replace(found, carriage_returns=source.encoding.carriage_returns)
