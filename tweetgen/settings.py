@@ -71,7 +71,7 @@ class CleaningSettings:
         "basic: only letters, digits, spaces, common punctuation, # and emoji",
         choices=("keep", "basic"),
     )
-    min_words: int = setting(3, "drop tweets with fewer words", minimum=0)
+    min_words: int = setting(3, "drop tweets with fewer words", minimum=0, maximum=1000)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,7 +149,7 @@ class SamplingSettings:
     min_p: float = setting(
         0.0, "keep tokens with this share of the likeliest one's probability", minimum=0, maximum=1
     )
-    repetition_penalty: float = setting(1.0, "above 1: repeat less", above=0)
+    repetition_penalty: float = setting(1.0, "above 1: repeat less", minimum=0.1, maximum=10)
     no_repeat_ngram: int = setting(0, "never repeat a run of this many tokens; 0 = off", minimum=0)
     seed: int = setting(0, "same seed, same tweets", minimum=0, maximum=2**32 - 1)
     copies: str = setting(
