@@ -21,6 +21,20 @@ from tweetgen.training import Training, fine_tuning
 FLAGS = ["--data", "tokens.pkl", "--output_path", "out/a.pt", "--batch_size", "4"]
 FLAGS += ["--epochs", "2", "--patience", "0", "--learning_rate", "0.003"]
 FIRST_KEYS = ("format", "version")  # storage writes them itself
+# fine_tune.py as a process, with something that happens after each step.
+PROGRAM = f"""
+import os, signal, sys
+sys.path.insert(0, {str(PROJECT)!r})
+import fine_tune
+from tweetgen.training import Training
+take_step = Training._take_step
+def take(self):
+    report = take_step(self)
+    {{}}
+    return report
+Training._take_step = take
+sys.exit(fine_tune.main(sys.argv[1:]))
+"""
 
 
 @pytest.fixture
@@ -135,19 +149,7 @@ def test_a_killed_training_resumes_to_the_same_end(data):
     expected = outcome()
     for name in names():
         os.remove(f"out/{name}")
-    code = (
-        "import os, signal, sys\n"
-        f"sys.path.insert(0, {str(PROJECT)!r})\n"
-        "import fine_tune\n"
-        "from tweetgen.training import Training\n"
-        "take_step = Training._take_step\n"
-        "def take(self):\n"
-        "    report = take_step(self)\n"
-        "    if report.step == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return report\n"
-        "Training._take_step = take\n"
-        "fine_tune.main(sys.argv[1:])\n"
-    )
+    code = PROGRAM.format("if report.step == 5: os.kill(os.getpid(), signal.SIGKILL)")
     done = subprocess.run([sys.executable, "-c", code, *FLAGS], capture_output=True)
     assert done.returncode == -signal.SIGKILL
     assert names() == ["a.resume.pt"]
@@ -348,24 +350,14 @@ def test_a_training_stopped_before_its_first_step_saves_nothing(data, monkeypatc
 
 def test_a_stop_is_saved_though_nobody_reads_the_messages(data):
     """Ctrl-C ends the tee of `fine_tune.py 2>&1 | tee log` as well."""
-    code = (
-        "import os, signal, sys\n"
-        f"sys.path.insert(0, {str(PROJECT)!r})\n"
-        "import fine_tune\n"
-        "from tweetgen.training import Training\n"
-        "take_step = Training._take_step\n"
-        "def take_and_stop(self):\n"
-        "    report = take_step(self)\n"
-        "    if report.step == 2:\n"
+    code = PROGRAM.format(
+        "if report.step == 2:\n"
         "        print('reached', flush=True)\n"
         "        sys.stdin.readline()\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
-        "    return report\n"
-        "Training._take_step = take_and_stop\n"
-        f"sys.exit(fine_tune.main({FLAGS!r}))\n"
+        "        os.kill(os.getpid(), signal.SIGINT)"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", code], **pipes) as child:
+    with subprocess.Popen([sys.executable, "-c", code, *FLAGS], **pipes) as child:
         assert child.stdout.readline() == b"reached\n"
         child.stderr.close()
         child.stdin.write(b"\n")
@@ -435,3 +427,14 @@ def test_continued_training_remembers_what_the_model_was_trained_on_before(data)
     assert set(earlier["keys"].tolist()) <= set(
         storage.load_model("b.pt")["originality"]["keys"].tolist()
     )
+
+
+def test_a_first_sample_without_memory_promises_no_saved_state(data, monkeypatch, capsys):
+    def full(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(fine_tuning, "first_drafts", full)
+    assert fine_tune_main() == 1
+    message = capsys.readouterr().err
+    assert "not enough memory to draw a sample; free some" in message and "saved" not in message
+    assert names() == []

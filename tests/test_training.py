@@ -78,6 +78,17 @@ def test_gradient_checkpointing_changes_no_loss():
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
 
 
+def test_a_model_without_gradient_checkpointing_is_told(monkeypatch):
+    def refuse(self, options):
+        raise ValueError("GPT2LMHeadModel does not support gradient checkpointing.")
+
+    monkeypatch.setattr(
+        "transformers.GPT2LMHeadModel.gradient_checkpointing_enable", refuse, raising=False
+    )
+    with pytest.raises(TweetgenError, match="leave out --gradient_checkpointing"):
+        start(gradient_checkpointing=True)
+
+
 def test_reports_begin_with_the_baseline_and_end_with_a_validation():
     reports = list(start(epochs=2).run())
     kinds = [(type(report), report.step, report.epoch) for report in reports]

@@ -120,7 +120,8 @@ class FineTuning:
 
     def sample(self) -> str:
         """The first draft of the model as it is now, good or not."""
-        with self.training.average.in_place(), memory_errors("to draw a sample; " + GO_ON):
+        advice = GO_ON if self.training.step else "free some, or name a smaller model"
+        with self.training.average.in_place(), memory_errors(f"to draw a sample; {advice}"):
             return self._first_draft()
 
     def _first_draft(self) -> str:
@@ -131,7 +132,7 @@ class FineTuning:
     def finish(self) -> None:
         """Write model, card and curve from the best weights, and drop the unfinished state."""
         if self._is_first:
-            with memory_errors("to look at the finished model; " + GO_ON):
+            with memory_errors(f"to look at the finished model; {GO_ON}"):
                 self._finish()
 
     def _finish(self) -> None:
