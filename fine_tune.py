@@ -51,10 +51,10 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.log_path:
         check_writable(arguments.log_path)
     with held():
+        from tweetgen.finetune.job import FineTuning
+        from tweetgen.finetune.progress import Progress
         from tweetgen.training import ValidationReport
-        from tweetgen.training.distributed import ranks
-        from tweetgen.training.fine_tuning import FineTuning
-        from tweetgen.training.progress import Progress
+        from tweetgen.training.ranks import ranks
 
     with ranks() as group:
         with group.together():

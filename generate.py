@@ -14,9 +14,9 @@ from typing import Any
 
 from tweetgen import console
 from tweetgen.errors import TweetgenError
-from tweetgen.output import FORMATS, Output
+from tweetgen.generation.output import FORMATS, Output
+from tweetgen.generation.prompts import ask_for_prompts, read_prompts
 from tweetgen.overwriting import check_outputs
-from tweetgen.prompts import ask_for_prompts, read_prompts
 from tweetgen.settings import SamplingSettings
 from tweetgen.signals import held
 from tweetgen.threads import limit_spinning
@@ -65,7 +65,7 @@ def show_tweets(
     Raises:
         TweetgenError: there were fewer than asked for.
     """
-    from tweetgen.sampling.tally import Tally
+    from tweetgen.generation.tally import Tally
 
     tally = Tally()
     for tweet in generate(prompts=prompts, first_prompt=first_prompt, tally=tally):
@@ -98,23 +98,24 @@ def main(argv: list[str] | None = None) -> int:
     check_outputs([arguments.output_path], [*inputs, arguments.forbid, arguments.require])
     prompts = read_prompts(arguments.prompts_path) if arguments.prompts_path else [arguments.prompt]
     limit_spinning()
-    from tweetgen.wordlist import load_wordlist
+    from tweetgen.text.wordlist import load_wordlist
 
     forbid = load_wordlist(arguments.forbid) if arguments.forbid else None
     require = load_wordlist(arguments.require) if arguments.require else None
     with held():
-        from tweetgen import sampling, storage
+        from tweetgen import storage
         from tweetgen.device import memory_errors
+        from tweetgen.generation import drawing
     model_file = storage.load_model(arguments.model_path)
-    sampling.use_threads_for(model_file)
+    drawing.use_threads_for(model_file)
     at_once = f"to draw {settings.batch_size:,} tweets at once; use a smaller --batch_size"
     if arguments.evaluate:
         with memory_errors(at_once):
             show_evaluation(model_file, arguments, settings)
         return 0
     generate = partial(
-        sampling.generate,
-        sampling.load(model_file, arguments.device, arguments.precision),
+        drawing.generate,
+        drawing.load(model_file, arguments.device, arguments.precision),
         num_tweets=arguments.num_tweets,
         settings=settings,
         forbid=forbid,

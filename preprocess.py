@@ -51,13 +51,13 @@ def main(argv: list[str] | None = None) -> int:
     selection = console.settings_from(arguments, SelectionSettings)
     outputs = (arguments.output_path, arguments.cleaned_path)
     check_outputs(outputs, [*arguments.data_path, arguments.exclude, arguments.model])
-    from tweetgen import preprocessing as stages
+    from tweetgen.models import load_tokenizer
+    from tweetgen.preprocessing import stages
     from tweetgen.preprocessing.corpus import CleaningJob
     from tweetgen.preprocessing.counts import Counts
     from tweetgen.preprocessing.selection import split
-    from tweetgen.pretrained import load_tokenizer
     from tweetgen.reading import find_sources
-    from tweetgen.wordlist import load_wordlist
+    from tweetgen.text.wordlist import load_wordlist
 
     tokenizer = load_tokenizer(arguments.model)
     excluded = load_wordlist(arguments.exclude) if arguments.exclude else None

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 
 from tests.benchmarks import harness
 from tests.conftest import PROJECT
-from tweetgen import sampling
-from tweetgen.entities import extract_mentions, extract_urls
-from tweetgen.sampling import originality
-from tweetgen.wordlist import load_wordlist
+from tweetgen.generation import drawing
+from tweetgen.text import copies as originality
+from tweetgen.text.entities import extract_mentions, extract_urls
+from tweetgen.text.wordlist import load_wordlist
 
 BASE = PROJECT / "models" / "base"
 RESULTS = PROJECT / "tests" / "benchmarks" / "results" / "base.json"
@@ -32,8 +32,8 @@ def unprompted(number):
         "eos_token_id": json.loads(tokenizer_json)["added_tokens"][0]["id"],
         "originality": originality.build([]),
     }
-    model = sampling.load(model_file, "cpu")
-    return [tweet.text for tweet in sampling.generate(model, num_tweets=number)]
+    model = drawing.load(model_file, "cpu")
+    return [tweet.text for tweet in drawing.generate(model, num_tweets=number)]
 
 
 def addresses(tweets):

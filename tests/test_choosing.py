@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from tweetgen.sampling.choosing import NUM_UNIFORMS, choose, penalize, sample, sample_by_sorting
+from tweetgen.generation.sampling import NUM_UNIFORMS, choose, penalize, sample, sample_by_sorting
 from tweetgen.settings import SamplingSettings
 
 EOS = 0

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tweetgen import cleaning as cleaning_module
-from tweetgen import entities
 from tweetgen.cleaning import Cleaned, canonical_key, characters, clean, gaps, retweets
 from tweetgen.settings import CleaningSettings
+from tweetgen.text import entities
 
 
 def cleaned(text, **choices):

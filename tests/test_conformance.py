@@ -7,7 +7,7 @@ misses is kept: a miss fails its section.
 import pytest
 import yaml
 
-from tweetgen.entities import (
+from tweetgen.text.entities import (
     MENTION,
     REPLY,
     extract_cashtags,
@@ -18,7 +18,7 @@ from tweetgen.entities import (
     find_hashtags,
     find_urls,
 )
-from tweetgen.length import weighted_length
+from tweetgen.text.length import weighted_length
 
 NUM_CASES = {
     "mentions": 23,

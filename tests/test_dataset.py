@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.tiny import END, END_ID, byte_tokenizer_json, tiny_tokens
 from tweetgen.dataset import TrainingOrder, join, make_batch
-from tweetgen.tokens import encoder
+from tweetgen.tokenizer import encoder
 
 
 @pytest.mark.parametrize("text", [END, f"so {END} it goes", f"{END}{END}", "<|endoftext|"])

@@ -7,11 +7,11 @@ import torch
 import transformers
 
 from tests.tiny import tiny_config
-from tweetgen import pretrained
-from tweetgen.sampling import gpt2
-from tweetgen.sampling.causal_lm import CachedDecoder, RereadingDecoder
-from tweetgen.sampling.decoder import load_decoder
-from tweetgen.sampling.linear import FEWEST_ROWS, FullLinear, Int8Linear, has_int8
+from tweetgen import models
+from tweetgen.generation import gpt2
+from tweetgen.generation.causal_lm import CachedDecoder, RereadingDecoder
+from tweetgen.generation.decoder import load_decoder
+from tweetgen.generation.linear import FEWEST_ROWS, FullLinear, Int8Linear, has_int8
 
 CPU = torch.device("cpu")
 PROMPTS = [[256], [256, 72, 105], [256, 7, 8, 9, 10, 11, 12], [256, 1]]
@@ -61,8 +61,8 @@ def make(name, precision="fp32"):
 
 
 def decoder_of(model, precision="fp32"):
-    weights = pretrained.weights_of(model)
-    return load_decoder(pretrained.config_json_of(model), weights, CPU, precision)
+    weights = models.weights_of(model)
+    return load_decoder(models.config_json_of(model), weights, CPU, precision)
 
 
 def logits_of(model, tokens):
@@ -118,9 +118,9 @@ def test_load_decoder_takes_the_fastest_that_is_right(name, kind):
 
 def test_gpt2_decoder_reads_a_config_that_names_only_what_is_unusual():
     model, _ = make("gpt2")
-    content = json.loads(pretrained.config_json_of(model))
+    content = json.loads(models.config_json_of(model))
     content = {key: content[key] for key in ("model_type", "n_head")}
-    decoder = load_decoder(json.dumps(content), pretrained.weights_of(model), CPU, "fp32")
+    decoder = load_decoder(json.dumps(content), models.weights_of(model), CPU, "fp32")
     with torch.inference_mode():
         logits = decoder.prefill([PROMPTS[2]])[0].logits
     torch.testing.assert_close(logits, logits_of(model, PROMPTS[2]), rtol=0, atol=1e-4)

@@ -11,7 +11,7 @@ import torch
 
 from tests.train_rank import train
 from tweetgen.errors import TweetgenError
-from tweetgen.training.distributed import Ranks, ranks
+from tweetgen.training.ranks import Ranks, ranks
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ import torch
 
 from tests.examples import model_content
 from tests.tiny import END_ID, byte_tokenizer_json, tiny_model, tiny_tokens
-from tweetgen import evaluation as ev
 from tweetgen.errors import TweetgenError
 from tweetgen.evaluation import diversity
-from tweetgen.sampling import originality
+from tweetgen.evaluation import measures as ev
 from tweetgen.settings import SamplingSettings
-from tweetgen.tokens import encoder
+from tweetgen.text import copies as originality
+from tweetgen.tokenizer import encoder
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -16,7 +16,8 @@ from tests.examples import tokens_content
 from tests.test_storage import equal
 from tests.tiny import tiny_model, tiny_model_folder
 from tweetgen import storage
-from tweetgen.training import Training, fine_tuning
+from tweetgen.finetune import job as fine_tuning
+from tweetgen.training import Training
 
 FLAGS = ["--data", "tokens.pkl", "--output_path", "out/a.pt", "--batch_size", "4"]
 FLAGS += ["--epochs", "2", "--patience", "0", "--learning_rate", "0.003"]

@@ -27,7 +27,7 @@ from tests.examples import model_content, tokens_content
 from tests.tiny import tiny_model_folder
 from tweetgen import storage
 from tweetgen.cleaning import clean
-from tweetgen.length import weighted_length
+from tweetgen.text.length import weighted_length
 
 SECONDS_PER_INPUT = 5
 RESULTS = PROJECT / "tests" / "benchmarks" / "results" / "fuzzing.json"

@@ -16,8 +16,8 @@ import generate
 from tests.conftest import PROJECT
 from tests.tiny import END_ID, VOCABULARY_SIZE, byte_tokenizer_json
 from tweetgen import storage
-from tweetgen.sampling import originality
-from tweetgen.tokens import encoder
+from tweetgen.text import copies as originality
+from tweetgen.tokenizer import encoder
 
 TOKENIZER = encoder(byte_tokenizer_json())
 # GPT-2's symbols for the bytes that are no printable character: " " is "Ġ" (256 + 32), and so on.
@@ -375,14 +375,14 @@ def test_R26_ctrl_c_keeps_the_finished_tweets_as_whole_lines(tmp_path, file_form
 
 
 def test_R26_ctrl_c_writes_the_finished_tweets_to_the_file(tmp_path, model, monkeypatch):
-    from tweetgen import sampling
+    from tweetgen.generation import drawing
 
     def interrupted(*given, **named):
         yield from real(*given, **named)
         raise KeyboardInterrupt
 
-    real = sampling.generate
-    monkeypatch.setattr(sampling, "generate", interrupted)
+    real = drawing.generate
+    monkeypatch.setattr(drawing, "generate", interrupted)
     path = tmp_path / "tweets.txt"
     flags = ["--model_path", model, "--num_tweets", "3", "--output_path", str(path)]
     assert generate.main(flags) == 130

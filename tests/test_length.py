@@ -8,7 +8,7 @@ import emoji
 import pytest
 
 from tests.conftest import PROJECT
-from tweetgen.length import (
+from tweetgen.text.length import (
     extract_cashtags,
     extract_hashtags,
     extract_mentions,
@@ -78,7 +78,7 @@ def test_a_label_of_64_characters_makes_no_link():
 
 def test_counting_plain_text_does_not_import_emoji():
     code = (
-        "import sys; from tweetgen.length import weighted_length;"
+        "import sys; from tweetgen.text.length import weighted_length;"
         "weighted_length('日本 “plain” x.com ❤'); sys.exit('emoji' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=30).returncode == 0

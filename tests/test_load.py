@@ -17,10 +17,11 @@ RESULTS = PROJECT / "tests" / "benchmarks" / "results" / "load.json"
 GIGABYTE = 10**9
 GENERATE = """
 import itertools, resource, sys
-from tweetgen import sampling, storage
+from tweetgen import storage
+from tweetgen.generation import drawing
 from tweetgen.settings import SamplingSettings
-model = sampling.load(storage.load_model(sys.argv[1]))
-tweets = sampling.generate(model, [""], 10_000, SamplingSettings(batch_size=256))
+model = drawing.load(storage.load_model(sys.argv[1]))
+tweets = drawing.generate(model, [""], 10_000, SamplingSettings(batch_size=256))
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 sum(1 for _ in itertools.islice(tweets, 1_000))

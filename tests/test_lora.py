@@ -9,7 +9,7 @@ import torch
 from tests.tiny import tiny_model, tiny_tokens
 from tweetgen.dataset import make_batch
 from tweetgen.errors import TweetgenError
-from tweetgen.pretrained import config_json_of, model_from_weights, weights_of
+from tweetgen.models import config_json_of, model_from_weights, weights_of
 from tweetgen.settings import TrainingSettings
 from tweetgen.training import Training, schedule
 from tweetgen.training.learner import Learner

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tweetgen.cleaning import clean
-from tweetgen.cleaning.mojibake import FAMILIES, detect, repair
+from tweetgen.reading.mojibake import FAMILIES, detect, repair
 
 HEALTHY = {
     "English": ["It’s “fine” – really… £5", "naïve café ☕ 👍🏽", "5‰ of it — yes", "100% ™ ©"],

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from tweetgen.sampling.originality import (
+from tweetgen.text.copies import (
     CopyGuard,
     build,
     copy_kinds,

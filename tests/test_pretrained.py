@@ -7,11 +7,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from tests.tiny import CONTEXT_LENGTH, END, END_ID, tiny_model, tiny_model_folder
-from tweetgen import pretrained
+from tweetgen import models
 from tweetgen.errors import TweetgenError
-from tweetgen.pretrained import hub
-from tweetgen.pretrained.export import export_folder
-from tweetgen.tokens import encoder
+from tweetgen.models import hub
+from tweetgen.models.export import export_folder
+from tweetgen.tokenizer import encoder
 
 IDS = torch.tensor([[END_ID, 65, 66, 67]])
 ARCHITECTURES = ["gpt2", "llama"]
@@ -31,39 +31,39 @@ def edit_json(path, **changes):
 def test_folder_is_loaded_in_float32_with_its_tokenizer(architecture, tmp_path):
     folder = tiny_model_folder(tmp_path / "model", architecture)
     AutoModelForCausalLM.from_pretrained(folder).half().save_pretrained(folder)  # as many are
-    found = pretrained.load_pretrained(str(folder))
+    found = models.load_pretrained(str(folder))
     assert found.model.dtype == torch.float32
     torch.testing.assert_close(
         logits(found.model), logits(tiny_model(architecture)), rtol=0.01, atol=1e-3
     )
     assert found.eos_token_id == END_ID
-    tokenizer = pretrained.load_tokenizer(str(folder))
+    tokenizer = models.load_tokenizer(str(folder))
     assert tokenizer == (found.tokenizer_json, END_ID, CONTEXT_LENGTH)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_weights_hold_tied_tensors_once_and_rebuild_the_model(architecture):
     model = tiny_model(architecture)
-    weights = pretrained.weights_of(model)
+    weights = models.weights_of(model)
     assert ("lm_head.weight" in weights) == (architecture == "llama")  # the tiny GPT-2 is tied
-    again = pretrained.model_from_weights(pretrained.config_json_of(model), weights)
+    again = models.model_from_weights(models.config_json_of(model), weights)
     assert torch.equal(logits(again), logits(model))
-    assert pretrained.weights_of(again).keys() == weights.keys()
+    assert models.weights_of(again).keys() == weights.keys()
 
 
 def test_weights_that_miss_a_tensor_are_refused():
     model = tiny_model()
-    weights = pretrained.weights_of(model)
+    weights = models.weights_of(model)
     del weights["transformer.h.1.ln_1.bias"]
     with pytest.raises(TweetgenError, match=r"transformer\.h\.1\.ln_1\.bias"):
-        pretrained.model_from_weights(pretrained.config_json_of(model), weights)
+        models.model_from_weights(models.config_json_of(model), weights)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_exported_folder_gives_the_same_logits_and_generates(architecture, tmp_path):
     model = tiny_model(architecture)
-    source = pretrained.read_tokenizer(tiny_model_folder(tmp_path / "source", architecture))
-    config_json, weights = pretrained.config_json_of(model), pretrained.weights_of(model)
+    source = models.pretrained.read_tokenizer(tiny_model_folder(tmp_path / "source", architecture))
+    config_json, weights = models.config_json_of(model), models.weights_of(model)
     folder = tmp_path / "out" / "export"
     export_folder(folder, config_json, weights, source.tokenizer_json, END_ID)
     again = AutoModelForCausalLM.from_pretrained(folder)
@@ -74,25 +74,25 @@ def test_exported_folder_gives_the_same_logits_and_generates(architecture, tmp_p
     assert (tokenizer.eos_token, tokenizer.eos_token_id) == (END, END_ID)
     generated = pipeline("text-generation", str(folder))("so it", max_new_tokens=4)
     assert generated[0]["generated_text"].startswith("so it")
-    assert pretrained.load_pretrained(str(folder)).eos_token_id == END_ID
+    assert models.load_pretrained(str(folder)).eos_token_id == END_ID
 
 
 def test_model_from_scratch_has_the_given_vocabulary_and_seed(tmp_path):
     folder = tiny_model_folder(tmp_path)
     config_json = (folder / "config.json").read_text()
-    models = [pretrained.model_from_scratch(config_json, 300, 299, seed) for seed in (0, 0, 1)]
-    assert models[0].get_input_embeddings().num_embeddings == 300
-    assert models[0].config.eos_token_id == 299
-    assert torch.equal(logits(models[0]), logits(models[1]))
-    assert not torch.equal(logits(models[0]), logits(models[2]))
-    assert models[0].num_parameters() == tiny_model().num_parameters() + 43 * 32
+    built = [models.model_from_scratch(config_json, 300, 299, seed) for seed in (0, 0, 1)]
+    assert built[0].get_input_embeddings().num_embeddings == 300
+    assert built[0].config.eos_token_id == 299
+    assert torch.equal(logits(built[0]), logits(built[1]))
+    assert not torch.equal(logits(built[0]), logits(built[2]))
+    assert built[0].num_parameters() == tiny_model().num_parameters() + 43 * 32
 
 
 def test_R10_folder_without_safetensors_is_refused(tmp_path):
     folder = tiny_model_folder(tmp_path)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(TweetgenError, match=r"needs model\.safetensors .*pytorch_model\.bin"):
-        pretrained.load_pretrained(str(folder))
+        models.load_pretrained(str(folder))
 
 
 @pytest.mark.parametrize("name", ["gpt2", "someone/some-model"])
@@ -100,7 +100,7 @@ def test_R11_hub_name_without_network_says_what_to_do(name, tmp_path, monkeypatc
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     message = f"model '{name}' is not on this machine.*connect once or pass --model models/base"
-    for load in (pretrained.load_pretrained, pretrained.load_tokenizer):
+    for load in (models.load_pretrained, models.load_tokenizer):
         with pytest.raises(TweetgenError, match=message):
             load(name)
 
@@ -122,7 +122,7 @@ def test_R11_hub_name_without_network_says_what_to_do(name, tmp_path, monkeypatc
 def test_R12_missing_folder_is_named(name, message, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(TweetgenError, match=message):
-        pretrained.load_pretrained(name.replace("{folder}", str(tmp_path)))
+        models.load_pretrained(name.replace("{folder}", str(tmp_path)))
 
 
 def test_hub_name_is_found_in_the_cache_without_network(tmp_path, monkeypatch):
@@ -132,10 +132,8 @@ def test_hub_name_is_found_in_the_cache_without_network(tmp_path, monkeypatch):
     (repository / "refs" / "main").write_text("0" * 40)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert torch.equal(
-        logits(pretrained.load_pretrained("someone/tiny").model), logits(tiny_model())
-    )
-    assert pretrained.load_tokenizer("someone/tiny").eos_token_id == END_ID
+    assert torch.equal(logits(models.load_pretrained("someone/tiny").model), logits(tiny_model()))
+    assert models.load_tokenizer("someone/tiny").eos_token_id == END_ID
 
 
 @pytest.mark.parametrize(
@@ -154,7 +152,7 @@ def test_end_token_is_what_the_tokenizer_says_else_the_config(
     folder = tiny_model_folder(tmp_path)
     edit_json(folder / "tokenizer_config.json", eos_token=tokenizer_says)
     edit_json(folder / "config.json", eos_token_id=config_says)
-    assert pretrained.load_tokenizer(str(folder)).eos_token_id == expected
+    assert models.load_tokenizer(str(folder)).eos_token_id == expected
 
 
 def test_model_without_end_token_is_refused(tmp_path):
@@ -162,7 +160,7 @@ def test_model_without_end_token_is_refused(tmp_path):
     (folder / "tokenizer_config.json").unlink()
     edit_json(folder / "config.json", eos_token_id=None)
     with pytest.raises(TweetgenError, match="which token ends a text"):
-        pretrained.load_tokenizer(str(folder))
+        models.load_tokenizer(str(folder))
 
 
 @pytest.mark.parametrize(
@@ -178,14 +176,14 @@ def test_damaged_folder_is_named(file, content, message, tmp_path):
     folder = tiny_model_folder(tmp_path)
     (folder / file).write_text(content)
     with pytest.raises(TweetgenError, match=message):
-        pretrained.load_pretrained(str(folder))
+        models.load_pretrained(str(folder))
 
 
 def test_folder_with_half_of_the_weights_is_refused(tmp_path):
     folder = tiny_model_folder(tmp_path)
     edit_json(folder / "config.json", n_layer=3)
     with pytest.raises(TweetgenError, match="has no weights of the right shape"):
-        pretrained.load_pretrained(str(folder))
+        models.load_pretrained(str(folder))
 
 
 def test_code_that_comes_with_a_model_is_never_run(tmp_path):
@@ -198,7 +196,7 @@ def test_code_that_comes_with_a_model_is_never_run(tmp_path):
         auto_map={"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"},
     )
     with pytest.raises(TweetgenError):
-        pretrained.load_pretrained(str(folder))
+        models.load_pretrained(str(folder))
     assert not mark.exists()
 
 
@@ -209,7 +207,7 @@ def test_tokenizer_without_tokenizer_json_is_converted(tmp_path):
     (folder / "merges.txt").write_text("#version: 0.2\n")
     (folder / "tokenizer.json").unlink()
     edit_json(folder / "tokenizer_config.json", tokenizer_class="GPT2Tokenizer")
-    tokenizer = pretrained.load_tokenizer(str(folder))
+    tokenizer = models.load_tokenizer(str(folder))
     ids = encoder(tokenizer.tokenizer_json).encode("hi", add_special_tokens=False).ids
     assert ids == [71, 72] and tokenizer.eos_token_id == END_ID
 
@@ -218,13 +216,13 @@ def test_folder_without_any_tokenizer_is_refused(tmp_path):
     folder = tiny_model_folder(tmp_path)
     (folder / "tokenizer.json").unlink()
     with pytest.raises(TweetgenError, match=r"no tokenizer\.json"):
-        pretrained.load_tokenizer(str(folder))
+        models.load_tokenizer(str(folder))
 
 
 def test_bundled_model_is_found_from_any_folder(tmp_path, monkeypatch):
-    expected = pretrained.load_tokenizer("models/base")
+    expected = models.load_tokenizer("models/base")
     monkeypatch.chdir(tmp_path)
-    assert pretrained.load_tokenizer("models/base") == expected
+    assert models.load_tokenizer("models/base") == expected
 
 
 @pytest.mark.parametrize(
@@ -238,14 +236,14 @@ def test_bundled_model_is_found_from_any_folder(tmp_path, monkeypatch):
 def test_a_config_that_no_model_can_have_is_said_in_one_line(tmp_path, changes, message):
     config = json.loads((tiny_model_folder(tmp_path / "m") / "config.json").read_text()) | changes
     with pytest.raises(TweetgenError, match=message):
-        pretrained.model_from_scratch(json.dumps(config), 300, 299, 0)
+        models.model_from_scratch(json.dumps(config), 300, 299, 0)
 
 
 def test_weights_of_another_size_than_the_config_are_refused(tmp_path):
     folder = tiny_model_folder(tmp_path / "m")
     edit_json(folder / "config.json", n_embd=64)
     with pytest.raises(TweetgenError):
-        pretrained.load_pretrained(str(folder))
+        models.load_pretrained(str(folder))
 
 
 def test_an_interrupted_download_is_not_taken_for_a_model(tmp_path):

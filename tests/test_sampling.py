@@ -7,14 +7,22 @@ import torch
 
 from tests.examples import model_content
 from tests.tiny import END_ID, VOCABULARY_SIZE, byte_tokenizer_json
-from tweetgen import sampling
 from tweetgen.errors import TweetgenError
-from tweetgen.sampling import Tally, TweetModel, first_drafts, generate, originality
-from tweetgen.sampling.decoder import Prefix
-from tweetgen.sampling.drafting import draft_seed
-from tweetgen.sampling.linear import has_int8
+from tweetgen.generation import drawing
+from tweetgen.generation.batching import draft_seed
+from tweetgen.generation.decoder import Prefix
+from tweetgen.generation.drawing import (
+    MOST_TRIES,
+    TweetModel,
+    first_drafts,
+    generate,
+    prompt_tokens,
+)
+from tweetgen.generation.linear import has_int8
+from tweetgen.generation.tally import Tally
 from tweetgen.settings import SamplingSettings
-from tweetgen.tokens import encoder
+from tweetgen.text import copies as originality
+from tweetgen.tokenizer import encoder
 
 TOKENIZER = encoder(byte_tokenizer_json())
 GREEDY_ENOUGH = {"top_k": 1}
@@ -99,7 +107,7 @@ def tiny(precision="fp32", architecture="gpt2"):
     """A tiny model with random weights that writes letters only and ends after some 20."""
     letters = {TOKENIZER.token_to_id(letter) for letter in "abcdefghijklmnopqrst"}
     never = [number for number in range(END_ID) if number not in letters]
-    return sampling.load(tiny_content(architecture), "cpu", precision)._replace(never=never)
+    return drawing.load(tiny_content(architecture), "cpu", precision)._replace(never=never)
 
 
 FREE = SamplingSettings(max_length=0, temperature=0.7, top_p=1.0)
@@ -141,10 +149,10 @@ def test_prompts_of_different_lengths_together_give_what_each_gives_alone():
 
 @pytest.mark.parametrize("architecture", ["gpt2", "llama"])
 def test_mean_log_probability_is_the_model_s_own(architecture):
-    from tweetgen import pretrained
+    from tweetgen import models
 
     content, model = tiny_content(architecture), tiny(architecture=architecture)
-    whole = pretrained.model_from_weights(content["config_json"], content["weights"]).eval()
+    whole = models.model_from_weights(content["config_json"], content["weights"]).eval()
     for tweet in generate(model, ["He"], 3, SamplingSettings(max_length=0, top_k=9)):
         ids = [END_ID, *TOKENIZER.encode(tweet.text).ids, END_ID]
         with torch.inference_mode():
@@ -241,7 +249,7 @@ def test_what_cannot_be_had_is_left_out_and_counted():
     model = scripted(["a b", "a c"])
     tweets = list(generate(model, [""], 3, settings(batch_size=64), tally=tally))
     assert texts_of(tweets) == ["a b", "a c"]
-    assert sampling.MOST_TRIES == 200
+    assert MOST_TRIES == 200
     assert tally.describe() == ("2 of 3 tweets could be had: of 202 drafts, 200 were repeated")
 
 
@@ -273,7 +281,7 @@ def test_markers_and_ids_without_text_are_never_drawn():
     content["weights"]["transformer.wte.weight"] = torch.cat([vectors, favourites])
     content["config_json"] = content["config_json"].replace("257", "260")
     content["tokenizer_json"] = tokenizer.to_str()
-    model = sampling.load(content, "cpu", "fp32")
+    model = drawing.load(content, "cpu", "fp32")
     assert sorted(model.never) == [257, 258, 259]
     drafts = first_drafts(model, SamplingSettings(), 50)
     assert not any("<|user|>" in draft.text for draft in drafts)
@@ -281,7 +289,7 @@ def test_markers_and_ids_without_text_are_never_drawn():
 
 def test_the_end_token_s_name_in_a_prompt_is_characters():
     model = tiny()
-    tokens = sampling.prompt_tokens(model, "a<|endoftext|>b", 280)
+    tokens = prompt_tokens(model, "a<|endoftext|>b", 280)
     assert tokens[0] == END_ID and END_ID not in tokens[1:]
     [tweet] = generate(model, ["<|endoftext|>"], 1, FREE)
     assert tweet.text.startswith("<|endoftext|>")
@@ -343,20 +351,20 @@ def test_draft_seed_is_the_same_on_every_machine_and_differs_in_each_part():
 )
 def test_a_model_file_whose_parts_do_not_fit_is_refused(change, message):
     with pytest.raises(TweetgenError, match=message):
-        sampling.load(model_content() | change, "cpu")
+        drawing.load(model_content() | change, "cpu")
 
 
 def test_int8_is_refused_where_it_cannot_be_computed(monkeypatch):
-    monkeypatch.setattr("tweetgen.sampling.decoder.has_int8", lambda: False)
+    monkeypatch.setattr("tweetgen.generation.decoder.has_int8", lambda: False)
     with pytest.raises(TweetgenError, match="use --precision auto"):
-        sampling.load(model_content(), "cpu", "int8")
+        drawing.load(model_content(), "cpu", "int8")
 
 
 def test_first_drafts_are_given_up_after_as_many_tokens_as_asked():
-    (draft,) = sampling.first_drafts(scripted(["a" * 400]), settings(), 1, most_tokens=80)
+    (draft,) = drawing.first_drafts(scripted(["a" * 400]), settings(), 1, most_tokens=80)
     assert 80 <= len(draft.text) < 100
 
 
 def test_first_drafts_of_a_model_that_never_ends_are_given_up():
-    drafts = sampling.first_drafts(scripted(["a" * 400]), settings(max_length=10), 2)
+    drafts = drawing.first_drafts(scripted(["a" * 400]), settings(max_length=10), 2)
     assert [len(draft.text) < 40 and not draft.finished for draft in drafts] == [True, True]

@@ -5,8 +5,8 @@ import torch
 import transformers
 
 from tests.tiny import tiny_model
+from tweetgen.finetune.start import BYTES_PER_PARAMETER, BYTES_PER_TRAINED, memory_to_train
 from tweetgen.training.lora import add_lora
-from tweetgen.training.starting import BYTES_PER_PARAMETER, BYTES_PER_TRAINED, memory_to_train
 
 SMOLLM2 = transformers.LlamaConfig(
     vocab_size=49152,

@@ -10,8 +10,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from tests.conftest import PROJECT
 from tests.tiny import byte_tokenizer_json
-from tweetgen import tokens
-from tweetgen.tokens import END, END_ID, encoder, fast_encoder, train_vocabulary
+from tweetgen import tokenizer as tokens
+from tweetgen.tokenizer import END, END_ID, encoder, fast_encoder, train_vocabulary
 
 BASE = (PROJECT / "models" / "base" / "tokenizer.json").read_text("utf-8")
 LLAMA_3_WORDS = (  # how Llama 3 and later models split a text

@@ -13,7 +13,7 @@ from torch import nn
 from tests.tiny import END_ID, tiny_model, tiny_tokens
 from tweetgen.dataset import TrainingOrder
 from tweetgen.errors import TweetgenError
-from tweetgen.pretrained import weights_of
+from tweetgen.models import weights_of
 from tweetgen.settings import TrainingSettings
 from tweetgen.training import StepReport, Training, ValidationReport
 from tweetgen.training import learner as learner_module
@@ -204,7 +204,7 @@ def place_of(num_steps, warmup=0.05):
 
 def test_max_minutes_bounds_the_run(monkeypatch):
     clock = iter(range(0, 10_000, 10))
-    monkeypatch.setattr("tweetgen.training.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("tweetgen.training.loop.time.monotonic", lambda: float(next(clock)))
     training = start(epochs=100, max_minutes=2, schedule="cosine")
     rates = [report.learning_rate for report in steps(training)]
     assert 1 < len(rates) < 12 and training.finished == "max_minutes"

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tweetgen.errors import TweetgenError
-from tweetgen.wordlist import load_wordlist
+from tweetgen.text.wordlist import load_wordlist
 
 
 def wordlist(folder, content):

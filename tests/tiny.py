@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from tweetgen.dataset import Tokens, join
 from tweetgen.storage import fingerprint
-from tweetgen.tokens import encoder
+from tweetgen.tokenizer import encoder
 
 END = "<|endoftext|>"
 END_ID = 256  # after the 256 bytes

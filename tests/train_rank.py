@@ -12,7 +12,7 @@ from tests.tiny import tiny_model, tiny_tokens
 from tweetgen.errors import TweetgenError
 from tweetgen.settings import TrainingSettings
 from tweetgen.training import Training
-from tweetgen.training.distributed import ranks
+from tweetgen.training.ranks import ranks
 
 TEXTS = ["so it goes", "a", "star stuff", "why?", "42", "no.", "held", "out, too"]
 SETTINGS = TrainingSettings(epochs=2, batch_size=5, learning_rate=0.003)

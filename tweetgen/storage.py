@@ -82,7 +82,7 @@ class Format:
 
 
 TOKENS = Format(
-    "tweetgen.tokens",
+    "tweetgen.tokenizer",
     1,
     "preprocess.py",
     "fine_tune.py --data",

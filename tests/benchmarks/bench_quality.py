@@ -38,8 +38,8 @@ def judge(folder, token_file):
     from tweetgen import storage
     from tweetgen.dataset import Tokens
     from tweetgen.evaluation import evaluate
-    from tweetgen.sampling import originality
     from tweetgen.settings import SamplingSettings
+    from tweetgen.text import copies as originality
 
     tokens = Tokens.from_file(storage.load_tokens(token_file))
     model_file = {

@@ -30,7 +30,7 @@ def tweetgen(folder, precision):
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
     from safetensors.torch import load_file
 
-    from tweetgen import sampling
+    from tweetgen.generation import drawing
     from tweetgen.settings import SamplingSettings
 
     config = json.loads((folder / "config.json").read_text())
@@ -41,11 +41,11 @@ def tweetgen(folder, precision):
         "eos_token_id": config["eos_token_id"],
         "originality": {},
     }
-    sampling.use_threads_for(model_file)
-    model = sampling.load(model_file, "cpu", precision)
+    drawing.use_threads_for(model_file)
+    model = drawing.load(model_file, "cpu", precision)
     rows = []
 
-    class Noted(sampling.Batch):
+    class Noted(drawing.Batch):
         """A batch that leaves the tokens of its drafts in `rows`: drafts are texts."""
 
         def start(self, orders):
@@ -58,14 +58,14 @@ def tweetgen(folder, precision):
             rows.extend(item.tokens for item in drawn)
             return drawn
 
-    sampling.Batch = Noted
+    drawing.Batch = Noted
 
     def draw(num_rows, seed):
         rows.clear()
         settings = SamplingSettings(
             temperature=TEMPERATURE, top_p=TOP_P, batch_size=num_rows, max_length=0, seed=seed
         )
-        sampling.first_drafts(model, settings, num_rows)
+        drawing.first_drafts(model, settings, num_rows)
         return rows
 
     return draw

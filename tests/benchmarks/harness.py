@@ -104,12 +104,12 @@ def _memory(process: int) -> int:
 
 def write_model(name, folder):
     """Write a model as a folder, which is all that the peers can read."""
-    from tweetgen import pretrained
-    from tweetgen.pretrained.export import export_folder
+    from tweetgen import models
+    from tweetgen.models.export import export_folder
 
-    found = pretrained.load_pretrained(name)
-    weights = pretrained.weights_of(found.model)
-    config = pretrained.config_json_of(found.model)
+    found = models.load_pretrained(name)
+    weights = models.weights_of(found.model)
+    config = models.config_json_of(found.model)
     export_folder(str(folder), config, weights, found.tokenizer_json, found.eos_token_id)
 
 

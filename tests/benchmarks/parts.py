@@ -17,12 +17,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from tweetgen import pretrained, storage
+from tweetgen import models, storage
 from tweetgen.dataset import Tokens
 from tweetgen.settings import TrainingSettings
 from tweetgen.training import StepReport, Training
-from tweetgen.training.distributed import Ranks
 from tweetgen.training.learner import transformer_layers
+from tweetgen.training.ranks import Ranks
 from tweetgen.training.validation import validate
 
 
@@ -48,7 +48,7 @@ def main():
     part, rate, name, token_file, minutes = sys.argv[1:]
     kind, _, number = part.partition("-")
     tokens = Tokens.from_file(storage.load_tokens(token_file))
-    model = pretrained.load_pretrained(name).model
+    model = models.load_pretrained(name).model
     if kind == "last":
         freeze_all_but(model, int(number))
     settings = TrainingSettings(

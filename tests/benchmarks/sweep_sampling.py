@@ -28,16 +28,18 @@ import torch
 
 from tests.benchmarks.harness import document, print_table, save
 from tests.benchmarks.two_samples import classifier_accuracy, divergence
-from tweetgen import evaluation, sampling, storage
+from tweetgen import storage
 from tweetgen.dataset import Tokens, join
+from tweetgen.evaluation import measures as evaluation
 from tweetgen.evaluation.diversity import new_words, split_words
-from tweetgen.length import weighted_length
-from tweetgen.pretrained import model_from_weights
-from tweetgen.sampling import originality
+from tweetgen.generation import drawing
+from tweetgen.models import model_from_weights
 from tweetgen.settings import SamplingSettings
-from tweetgen.tokens import encoder
-from tweetgen.training.distributed import Ranks
+from tweetgen.text import copies as originality
+from tweetgen.text.length import weighted_length
+from tweetgen.tokenizer import encoder
 from tweetgen.training.learner import Learner
+from tweetgen.training.ranks import Ranks
 from tweetgen.training.validation import validate
 
 TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1)
@@ -64,7 +66,7 @@ class Sweep:
             words={word for text in self.learned for word in split_words(text)},
         )
         self.known_words = self.reference.words | public_words
-        self.drawer = sampling.load(self.model_file)
+        self.drawer = drawing.load(self.model_file)
         weights = (self.model_file["config_json"], self.model_file["weights"])
         self.learner = Learner(model_from_weights(*weights), torch.device("cpu"), torch.float32)
 
@@ -78,7 +80,7 @@ class Sweep:
     def drafts(self, temperature, top_p):
         """The line of one setting."""
         settings = SamplingSettings(temperature=temperature, top_p=top_p)
-        drafts = sampling.first_drafts(self.drawer, settings, NUM_DRAFTS)
+        drafts = drawing.first_drafts(self.drawer, settings, NUM_DRAFTS)
         texts = [draft.text for draft in drafts]
         metrics = evaluation.measure(texts, [draft.finished for draft in drafts], self.reference)
         kinds = originality.copy_kinds(self.reference.hashes, texts)

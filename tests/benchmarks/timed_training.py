@@ -29,9 +29,9 @@ def main():
     limit_spinning()
     from tweetgen import storage
     from tweetgen.dataset import Tokens
+    from tweetgen.finetune.job import FineTuning
     from tweetgen.training import StepReport
-    from tweetgen.training.distributed import Ranks
-    from tweetgen.training.fine_tuning import FineTuning
+    from tweetgen.training.ranks import Ranks
     from tweetgen.training.validation import validate
 
     *looks, arguments.max_minutes = sorted(arguments.minutes)

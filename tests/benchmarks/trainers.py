@@ -81,7 +81,7 @@ class Meter:
 def tweetgen(system, folder, token_file, plan, meter):
     """Train with this project's loop; the best weights by its own validation."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
-    from tweetgen import pretrained, storage
+    from tweetgen import models, storage
     from tweetgen.dataset import Tokens
     from tweetgen.device import choose_precision
     from tweetgen.settings import TrainingSettings
@@ -94,7 +94,7 @@ def tweetgen(system, folder, token_file, plan, meter):
         import dataclasses
 
         tokens = dataclasses.replace(tokens, validation_start=len(tokens.offsets) - 1)
-    model = pretrained.load_pretrained(folder).model
+    model = models.load_pretrained(folder).model
     training = Training(
         model, tokens, settings, device=cpu, precision=choose_precision("auto", cpu)
     )

@@ -8,7 +8,7 @@ from math import log2
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
-from tweetgen.length import extract_hashtags, extract_mentions, weighted_length
+from tweetgen.text.length import extract_hashtags, extract_mentions, weighted_length
 
 HASH_SIZE = 1 << 15
 PENALTY = 1e-3  # accuracies at 1e-4 and 3e-3 differed by under .02

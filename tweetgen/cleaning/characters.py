@@ -9,7 +9,7 @@ import re
 import unicodedata
 from html.entities import html5
 
-from tweetgen.entities import EMOJI_START, MARKS
+from tweetgen.text.entities import EMOJI_START, MARKS
 
 MOST_PASSES = 8  # of unescaping; real tweets were escaped up to three times
 

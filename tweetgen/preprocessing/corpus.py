@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tweetgen.cleaning import canonical_key, clean
-from tweetgen.cleaning.mojibake import repair
 from tweetgen.errors import TweetgenError
 from tweetgen.preprocessing.duplicates import Bools, hash_keys
 from tweetgen.reading import Source, read_batches
+from tweetgen.reading.mojibake import repair
 from tweetgen.settings import CleaningSettings, ReadingSettings
 
 ROW = np.dtype([("key", "<u8"), ("characters", "<i4")])  # of a clean text

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tweetgen.preprocessing.corpus import Corpus, open_shares, places, read_texts, store
 from tweetgen.preprocessing.duplicates import Bools
-from tweetgen.tokens import fast_encoder
+from tweetgen.tokenizer import fast_encoder
 
 Ints = npt.NDArray[np.int32]
 

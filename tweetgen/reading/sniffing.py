@@ -8,8 +8,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from tweetgen.cleaning import mojibake
 from tweetgen.errors import TweetgenError
+from tweetgen.reading import mojibake
 from tweetgen.reading.archives import open_stream
 from tweetgen.reading.columns import Sample, find_date, find_text
 from tweetgen.reading.encoding import (

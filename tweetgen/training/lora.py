@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tweetgen.errors import TweetgenError
-from tweetgen.pretrained import weights_of
+from tweetgen.models import weights_of
 
 SCALE = 2.0  # alpha / rank, the usual alpha being twice the rank
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 
 from tweetgen.dataset import Batch, Tokens, make_batch
-from tweetgen.training.distributed import Ranks
 from tweetgen.training.learner import Learner
+from tweetgen.training.ranks import Ranks
 
 TOKENS_AT_ONCE = 4096
 

@@ -10,14 +10,15 @@ from tweetgen import console, storage
 from tweetgen.dataset import Tokens
 from tweetgen.device import choose_device, choose_precision, memory_errors
 from tweetgen.evaluation import evaluate
-from tweetgen.pretrained.export import export_folder
-from tweetgen.sampling import first_drafts, generate, load, originality
+from tweetgen.finetune.files import Outputs
+from tweetgen.finetune.start import architecture_fingerprint, starting_model
+from tweetgen.generation.drawing import first_drafts, generate, load
+from tweetgen.models.export import export_folder
 from tweetgen.settings import SamplingSettings, TrainingSettings
+from tweetgen.text import copies as originality
 from tweetgen.training import Training, schedule
-from tweetgen.training.distributed import Ranks
 from tweetgen.training.lora import frozen_fingerprint, merged_weights
-from tweetgen.training.outputs import Outputs
-from tweetgen.training.starting import architecture_fingerprint, starting_model
+from tweetgen.training.ranks import Ranks
 
 SAMPLE_TOKENS = 80  # a longer draft is no tweet, and takes a large model half a minute to end
 NUM_CARD_SAMPLES = 5

@@ -7,7 +7,7 @@ from typing import Any
 from tweetgen import storage
 from tweetgen.errors import TweetgenError
 from tweetgen.files import check_writable, keep_previous, with_suffix, write_text
-from tweetgen.training import report
+from tweetgen.finetune import card as report
 
 # It counts from the training's first run and bends the learning rate; more of it may be wanted.
 FREE_TO_CHANGE = {"max_minutes"}

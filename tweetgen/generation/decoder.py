@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tweetgen.device import choose_precision
 from tweetgen.errors import TweetgenError
-from tweetgen.sampling.linear import has_int8
+from tweetgen.generation.linear import has_int8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +66,11 @@ def load_decoder(
     if precision == "int8" and not (device.type == "cpu" and has_int8()):
         raise TweetgenError("int8 needs an x86 processor and --device cpu; use --precision auto.")
     dtype = torch.float32 if precision == "int8" else choose_precision(precision, device)
-    from tweetgen.sampling import gpt2
+    from tweetgen.generation import gpt2
 
     config = json.loads(config_json)
     if gpt2.is_supported(config):
         return gpt2.GPT2Decoder(config, weights, device, dtype, in_int8=precision == "int8")
-    from tweetgen.sampling import causal_lm  # imports transformers: 3 s
+    from tweetgen.generation import causal_lm  # imports transformers: 3 s
 
     return causal_lm.load(config_json, weights, device, dtype, in_int8=precision == "int8")

@@ -10,7 +10,7 @@ import torch.distributed
 from torch import Tensor
 
 from tweetgen.errors import TweetgenError
-from tweetgen.pretrained.quiet import first_line
+from tweetgen.models.quiet import first_line
 
 
 @dataclasses.dataclass(frozen=True)

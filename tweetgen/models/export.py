@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tweetgen.files import atomic_write, write_text
-from tweetgen.pretrained import context_length
+from tweetgen.models import context_length
 
 
 def export_folder(

@@ -4,10 +4,10 @@ import hashlib
 import json
 from typing import Any, NamedTuple
 
-from tweetgen import pretrained, storage
+from tweetgen import models, storage
 from tweetgen.dataset import Tokens
 from tweetgen.errors import TweetgenError
-from tweetgen.pretrained import gguf, hub
+from tweetgen.models import gguf, hub
 
 # float32 weights; of what is trained also gradient, two moments of Adam, average and best value.
 BYTES_PER_PARAMETER, BYTES_PER_TRAINED = 4, 20
@@ -59,13 +59,13 @@ def starting_model(name: str, tokens: Tokens, from_scratch: bool, seed: int) -> 
         return _random_start(name, tokens, seed)
     if name.endswith(".pt"):
         content = storage.load_model(name)
-        model = pretrained.model_from_weights(content["config_json"], content["weights"])
+        model = models.model_from_weights(content["config_json"], content["weights"])
         _check_tokenizer(name, content["tokenizer_json"], tokens)
         learned = content["originality"]
         return Start(name, content["config_json"], model, model.num_parameters(), learned)
-    loaded = pretrained.load_pretrained(name)
+    loaded = models.load_pretrained(name)
     _check_tokenizer(name, loaded.tokenizer_json, tokens)
-    config_json = pretrained.config_json_of(loaded.model)
+    config_json = models.config_json_of(loaded.model)
     return Start(name, config_json, loaded.model, loaded.model.num_parameters(), {})
 
 
@@ -74,8 +74,8 @@ def _random_start(name: str, tokens: Tokens, seed: int) -> Start:
 
     shape = _shape(name)
     vocabulary_size = Tokenizer.from_str(tokens.tokenizer_json).get_vocab_size()
-    model = pretrained.model_from_scratch(shape, vocabulary_size, tokens.eos_token_id, seed)
-    config_json = pretrained.config_json_of(model)
+    model = models.model_from_scratch(shape, vocabulary_size, tokens.eos_token_id, seed)
+    config_json = models.config_json_of(model)
     return Start(f"{name} (random weights)", config_json, model, model.num_parameters(), {})
 
 
@@ -90,7 +90,7 @@ def _shape(name: str) -> str:
         return str(storage.load_model(name)["config_json"])
     if file := gguf.find_file(name):
         return json.dumps(gguf.read_tokenizer(file)[2])
-    return json.dumps(pretrained.read_config(hub.find_folder(name, hub.TOKENIZER_FILES)))
+    return json.dumps(models.read_config(hub.find_folder(name, hub.TOKENIZER_FILES)))
 
 
 def _check_tokenizer(name: str, tokenizer_json: str, tokens: Tokens) -> None:

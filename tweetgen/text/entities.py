@@ -8,7 +8,7 @@ linear time.
 import re
 from collections.abc import Iterator, Mapping
 
-from tweetgen.domains import TOP_LEVEL_DOMAINS
+from tweetgen.text.domains import TOP_LEVEL_DOMAINS
 
 Span = tuple[int, int]
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tweetgen.sampling.decoder import Prefix
-from tweetgen.sampling.linear import FullLinear, Int8Linear
+from tweetgen.generation.decoder import Prefix
+from tweetgen.generation.linear import FullLinear, Int8Linear
 
 
 def gelu_tanh(x: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ def is_supported(config: dict[str, Any]) -> bool:
 
 
 class GPT2Decoder:
-    """A Decoder of transformers' GPT2LMHeadModel; see `tweetgen.sampling.decoder` for its methods.
+    """A Decoder of transformers' GPT2LMHeadModel.
 
     Only the matrix products are in the number format asked for, all else is float32.
     """

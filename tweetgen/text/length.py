@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from tweetgen.entities import (
+from tweetgen.text.entities import (
     extract_cashtags,
     extract_hashtags,
     extract_mentions,

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
-from tweetgen.pretrained import gguf
-from tweetgen.pretrained.hub import MODEL_FILES, TOKENIZER_FILES, find_folder
-from tweetgen.pretrained.quiet import first_line, quiet_transformers
+from tweetgen.models import gguf
+from tweetgen.models.hub import MODEL_FILES, TOKENIZER_FILES, find_folder
+from tweetgen.models.quiet import first_line, quiet_transformers
 
 # What the families of transformers call the longest text they can read.
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")

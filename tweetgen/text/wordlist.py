@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tweetgen.cleaning.characters import SPACELESS_LETTER
-from tweetgen.entities import MARKS
 from tweetgen.errors import TweetgenError
+from tweetgen.text.entities import MARKS
 
 BACKWARD_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]")
 # What an entry's character matches: any white space, either apostrophe, itself.

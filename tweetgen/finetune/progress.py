@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from tweetgen import console
 from tweetgen.errors import TweetgenError
+from tweetgen.finetune.card import perplexity
 from tweetgen.training import StepReport, Training, ValidationReport
-from tweetgen.training.report import perplexity
 
 LOGGED = ("step", "epoch", "loss", "learning_rate", "tokens", "seconds")
 

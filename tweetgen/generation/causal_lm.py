@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import DynamicCache
 
-from tweetgen import pretrained
-from tweetgen.sampling.decoder import Decoder, Prefix
-from tweetgen.sampling.linear import Int8Linear
+from tweetgen import models
+from tweetgen.generation.decoder import Decoder, Prefix
+from tweetgen.generation.linear import Int8Linear
 
 MOST_SPARE = 16  # masked tokens in front of the longest row before they are cut off
 
@@ -32,7 +32,7 @@ def load(
     Raises:
         TweetgenError: transformers does not know the model.
     """
-    model = pretrained.model_from_weights(config_json, weights).eval().to(device, dtype)
+    model = models.model_from_weights(config_json, weights).eval().to(device, dtype)
     if in_int8:
         replace_linears(model)
     arguments = inspect.signature(model.forward).parameters
@@ -51,7 +51,7 @@ def replace_linears(model: torch.nn.Module) -> None:
 
 
 class CachedDecoder:
-    """A Decoder of a model whose whole memory is keys and values; see `tweetgen.sampling.decoder`.
+    """A Decoder of a model whose whole memory is keys and values.
 
     All rows end at the same place: a shorter one has masked tokens in front. The cache keeps all
     tokens also where the model has a sliding window, which is then a matter of its mask.
@@ -59,7 +59,7 @@ class CachedDecoder:
 
     def __init__(self, model: Any, *, takes_positions: bool) -> None:
         self.device = model.device
-        self.context_length = pretrained.context_length(model.config.to_dict())
+        self.context_length = models.context_length(model.config.to_dict())
         self.vocabulary_size: int = model.config.get_text_config().vocab_size
         self._model, self._takes_positions = model, takes_positions
         self._cache: Any = DynamicCache()  # each layer's keys and values are (B, H, T, d)
@@ -156,7 +156,7 @@ class RereadingDecoder:
 
     def __init__(self, model: Any) -> None:
         self.device = model.device
-        self.context_length = pretrained.context_length(model.config.to_dict())
+        self.context_length = models.context_length(model.config.to_dict())
         self.vocabulary_size: int = model.config.get_text_config().vocab_size
         self._model = model
         self._rows: list[list[int]] = []

@@ -16,15 +16,15 @@ from tokenizers import Tokenizer
 from tweetgen.console import printable
 from tweetgen.device import choose_device, keep_freed_memory, memory_errors
 from tweetgen.errors import TweetgenError
-from tweetgen.length import weighted_length
-from tweetgen.pretrained.quiet import first_line
-from tweetgen.sampling.decoder import Decoder, Prefix, load_decoder
-from tweetgen.sampling.drafting import MOST_TOKENS, Batch, Drawn, Order
-from tweetgen.sampling.judging import Draft, Judge, is_certainly_longer, text_of
-from tweetgen.sampling.originality import CopyGuard
-from tweetgen.sampling.tally import Tally
+from tweetgen.generation.batching import MOST_TOKENS, Batch, Drawn, Order
+from tweetgen.generation.decoder import Decoder, Prefix, load_decoder
+from tweetgen.generation.judging import Draft, Judge, is_certainly_longer, text_of
+from tweetgen.generation.tally import Tally
+from tweetgen.models.quiet import first_line
 from tweetgen.settings import SamplingSettings
-from tweetgen.tokens import encoder
+from tweetgen.text.copies import CopyGuard
+from tweetgen.text.length import weighted_length
+from tweetgen.tokenizer import encoder
 
 MOST_TRIES = 200  # drafts of a prompt that may fail one after another
 FEWEST_PARAMETERS_FOR_THREADS = 50_000_000

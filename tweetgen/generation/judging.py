@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from tokenizers import Tokenizer
 
 from tweetgen.cleaning.characters import SPACELESS_LETTER
-from tweetgen.length import weighted_length
-from tweetgen.sampling.originality import CopyGuard
+from tweetgen.text.copies import CopyGuard
+from tweetgen.text.length import weighted_length
 
 # What is left of half an emoji; the others make a post invalid for X.
 BROKEN = re.compile("[\ufffd\ufffe\ufeff\uffff]")

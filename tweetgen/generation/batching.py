@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from tweetgen.sampling.choosing import NUM_UNIFORMS, choose, penalize
-from tweetgen.sampling.decoder import Decoder, Prefix
+from tweetgen.generation.decoder import Decoder, Prefix
+from tweetgen.generation.sampling import NUM_UNIFORMS, choose, penalize
 from tweetgen.settings import SamplingSettings
 
 # A draft of 280 characters has about 70 tokens; what runs on beyond this is no tweet.

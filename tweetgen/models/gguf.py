@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tweetgen.errors import TweetgenError
-from tweetgen.pretrained.quiet import first_line, quiet_transformers
+from tweetgen.models.quiet import first_line, quiet_transformers
 
 SUFFIX = ".gguf"
 SMOLLM2 = "smollm2"
