@@ -40,16 +40,19 @@ class Score:
     sense: Area | None  # by how likely a judge finds them
     both: Area | None
     floor: Area  # of training tweets in the drafts' place, by all that there is
-    giveaways: list[str]  # the words and pairs of words by which drafts are told best
+    giveaways: dict[str, list[float]]  # what `giveaways` found
 
     def lines(self) -> list[str]:
         """What people are told of it."""
         sense = f", by likelihood {self.sense}" if self.sense else ""
+        named = ", ".join(
+            f"{name} ({own:.0%}, {human:.0%})" for name, (own, human) in self.giveaways.items()
+        )
         return [
             f"told apart from held-out tweets: {(self.both or self.surface).mean:.2f} "
             f"(0.5 = not at all; two halves of the real tweets: {self.floor.mean:.2f})",
             f"  by words and letters {self.surface}{sense}; {self.num_tweets:,} tweets each",
-            f"  what gives drafts away: {'  '.join(self.giveaways) or 'no word'}",
+            f"  what gives drafts away, and in how many human tweets it is: {named or 'no word'}",
         ]
 
 
@@ -115,18 +118,24 @@ def scaled(figures: Array) -> Array:
     return centred / np.where(deviation > 0, deviation, 1)
 
 
-def giveaways(drafts: Sequence[str], human: Sequence[str]) -> list[str]:
-    """The words and pairs of words by which drafts are told best, the clearest first."""
+def giveaways(drafts: Sequence[str], human: Sequence[str]) -> dict[str, list[float]]:
+    """The words and pairs of words by which drafts are told best, the clearest first.
+
+    Each with the shares of drafts and of human tweets that have it. No part of one before it.
+    """
     features, names = text_features([*drafts, *human])
     labels = np.arange(features.shape[0]) < len(drafts)
     weights = _classifier().fit(features, labels).coef_[0, : len(names)]
-    uses = np.asarray((features[: len(drafts), : len(names)] > 0).sum(axis=0))[0]
-    found: list[str] = []
-    for column in np.argsort(-np.where(uses < FEWEST_USES, 0, weights), kind="stable"):
-        if weights[column] <= 0 or uses[column] < FEWEST_USES or len(found) == NUM_GIVEAWAYS:
-            break
+    has = features[:, : len(names)] > 0
+    uses, others = (np.asarray(has[rows].sum(axis=0))[0] for rows in (labels, ~labels))
+    candidates = np.flatnonzero((uses >= FEWEST_USES) & (weights > 0))
+    found: dict[str, list[float]] = {}
+    for column in candidates[np.argsort(-weights[candidates], kind="stable")]:
         if not any(f" {names[column]} " in f" {other} " for other in found):
-            found.append(names[column])
+            shares = [uses[column] / len(drafts), others[column] / len(human)]
+            found[names[column]] = [float(share) for share in shares]
+        if len(found) == NUM_GIVEAWAYS:
+            break
     return found
 
 
@@ -139,4 +148,5 @@ def _joined(*features: Any) -> Any:
 def _classifier() -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(solver="liblinear")
+    # C=10: where both kinds of features count, 0.806 with 10 and 0.776 with 1 (models/base drafts).
+    return LogisticRegression(C=10, solver="liblinear")
