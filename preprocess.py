@@ -42,6 +42,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
+def resolve(name: str) -> str:
+    """The model that a name means on this machine."""
+    from tweetgen import models
+
+    if hasattr(models, "resolve"):
+        return str(models.resolve(name, console.say))
+    return "models/base" if name == "auto" else name
+
+
 @console.command("preprocess")
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
@@ -52,46 +61,42 @@ def main(argv: list[str] | None = None) -> int:
     outputs = (arguments.output_path, arguments.cleaned_path)
     check_outputs(outputs, [*arguments.data_path, arguments.exclude, arguments.model])
     from tweetgen.models import load_tokenizer
-    from tweetgen.preprocessing import stages
-    from tweetgen.preprocessing.corpus import CleaningJob
+    from tweetgen.preprocessing import output, stages
     from tweetgen.preprocessing.counts import Counts
-    from tweetgen.preprocessing.selection import split
-    from tweetgen.reading import find_sources
+    from tweetgen.preprocessing.parallel import choose_num_workers
+    from tweetgen.reading import read
     from tweetgen.text.wordlist import load_wordlist
 
-    tokenizer = load_tokenizer(arguments.model)
+    model = resolve(arguments.model)
+    tokenizer = load_tokenizer(model)
     excluded = load_wordlist(arguments.exclude) if arguments.exclude else None
-    sources = find_sources(arguments.data_path, reading)
-    workers = stages.choose_num_workers(sources, arguments.workers)
-    counts = Counts()
-    with stages.temporary_folder() as folder:
-        job = CleaningJob(sources, reading, cleaning, excluded, folder)
-        stages.show_preview(job, arguments.preview)
-        corpus = stages.clean_files(job, counts, workers)
-        different = stages.different_texts(corpus, selection, counts, workers)
-        if arguments.new_vocabulary:
-            size = arguments.new_vocabulary
-            tokenizer = stages.new_vocabulary(corpus, different, size, tokenizer)
-        lengths = stages.encode_texts(corpus, different, tokenizer, workers)
-        usable = stages.fitting_texts(lengths, tokenizer.context_length, counts)
-        parts = split(usable, selection)
-        counts.drop("not chosen", usable, parts.training | parts.validation)
-        tweets = stages.gather_tokens(corpus, lengths, parts)
-        if arguments.cleaned_path:
-            stages.write_texts(arguments.cleaned_path, corpus, parts)
+    raw = read(arguments.data_path, reading, console.say)
+    counts = Counts(len(raw))
+    raw = stages.inside_dates(raw, reading, counts)
+    stages.show_preview(raw["text"].head(arguments.preview), cleaning)
+    workers = choose_num_workers(len(raw), arguments.workers)
+    tweets = stages.clean_tweets(raw, cleaning, excluded, counts, workers)
+    del raw  # of a million tweets 150 MB
+    tweets = stages.without_copies(tweets, selection, counts, workers)
+    if arguments.new_vocabulary:
+        tokenizer = stages.new_vocabulary(tweets["text"], arguments.new_vocabulary, tokenizer)
+    tweets = stages.encode_tweets(tweets, tokenizer, counts, workers)
+    tweets = stages.chosen_and_split(tweets, selection, counts)
+    if arguments.cleaned_path:
+        output.write_texts(arguments.cleaned_path, tweets)
     with held():
         from tweetgen.storage import save_tokens  # not before: importing torch takes 1.5 seconds
+    content = output.token_content(tweets)
     source = {
-        "tokenizer_name": arguments.model,
+        "tokenizer_name": model,
         "tokenizer_json": tokenizer.tokenizer_json,
         "eos_token_id": tokenizer.eos_token_id,
         "settings": {k: v for k, v in vars(arguments).items() if k not in NOT_IN_DATA},
         "counts": counts.as_dict(),
     }
-    # Through JSON: the bytes of a saved dict tell which of its equal strings are one object, and
-    # that would depend on the number of workers.
-    save_tokens(arguments.output_path, tweets | json.loads(json.dumps(source)))
-    stages.show_summary(counts, tweets, arguments.output_path)
+    # torch.save memoises strings by identity; JSON makes the bytes independent of --workers.
+    save_tokens(arguments.output_path, content | json.loads(json.dumps(source)))
+    output.show_summary(counts, content, arguments.output_path)
     return 0
 
 

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
+
 from tweetgen.errors import TweetgenError
-from tweetgen.preprocessing.duplicates import Bools
 
 
 class Counts:
@@ -14,8 +15,8 @@ class Counts:
     Every tweet that was read is dropped by one rule or kept; several rules may change a kept one.
     """
 
-    def __init__(self) -> None:
-        self.read = 0
+    def __init__(self, num_read: int) -> None:
+        self.read = num_read
         self.changed: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
 
@@ -24,11 +25,13 @@ class Counts:
         """How many tweets no rule has dropped so far."""
         return self.read - self.dropped.total()
 
-    def drop(self, rule: str, before: Bools, after: Bools) -> None:
-        """Count the tweets that a rule took out of a mask."""
-        num_dropped = int(before.sum()) - int(after.sum())
-        if num_dropped:
-            self.dropped[rule] += num_dropped
+    def keep(self, frame: pd.DataFrame, wanted: pd.Series, rule: str) -> pd.DataFrame:
+        """The wanted rows; the others are counted as dropped by the rule."""
+        num_dropped = len(wanted) - int(wanted.sum())
+        if not num_dropped:
+            return frame
+        self.dropped[rule] += num_dropped
+        return frame[wanted]
 
     def check_any_kept(self) -> None:
         """Raise TweetgenError, with the reasons, if nothing is left."""
