@@ -187,7 +187,7 @@ TOKEN_EDITS = {
 
 @pytest.mark.parametrize("change, message", TOKEN_EDITS.values(), ids=TOKEN_EDITS)
 def test_R08_a_wrong_token_file_is_named(tmp_path, change, message):
-    content = {"format": "tweetgen.tokenizer", "version": 1} | tokens_content()
+    content = {"format": "tweetgen.tokens", "version": 1} | tokens_content()
     torch.save(change(content), tmp_path / "a.pkl")
     with pytest.raises(TweetgenError, match=message):
         storage.load_tokens(tmp_path / "a.pkl")

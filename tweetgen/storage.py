@@ -82,7 +82,7 @@ class Format:
 
 
 TOKENS = Format(
-    "tweetgen.tokenizer",
+    "tweetgen.tokens",
     1,
     "preprocess.py",
     "fine_tune.py --data",

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -21,10 +22,8 @@ def token_content(frame: pd.DataFrame) -> dict[str, Any]:
 
     from tweetgen.storage import fingerprint
 
-    lists = pa.array(frame["ids"])
-    if isinstance(lists, pa.ChunkedArray):
-        lists = lists.combine_chunks()
-    ids = torch.from_numpy(lists.flatten().to_numpy())
+    chunks = pa.Table.from_pandas(frame[["ids"]], preserve_index=False)["ids"].chunks
+    ids = torch.from_numpy(np.concatenate([chunk.flatten().to_numpy() for chunk in chunks]))
     lengths = torch.from_numpy(frame["ids"].list.len().to_numpy(dtype="int64"))
     offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
     validation_start = int((frame["split"] == "train").sum())
