@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     check_outputs(outputs, [*arguments.data_path, arguments.exclude, arguments.model])
     from tweetgen.models import load_tokenizer
     from tweetgen.preprocessing import output, stages
-    from tweetgen.preprocessing.counts import Counts
+    from tweetgen.preprocessing.counts import count
     from tweetgen.preprocessing.parallel import choose_num_workers
     from tweetgen.reading import read
     from tweetgen.text.wordlist import load_wordlist
@@ -71,18 +71,19 @@ def main(argv: list[str] | None = None) -> int:
     model = resolve(arguments.model)
     tokenizer = load_tokenizer(model)
     excluded = load_wordlist(arguments.exclude) if arguments.exclude else None
-    raw = read(arguments.data_path, reading, console.say)
-    counts = Counts(len(raw))
-    raw = stages.inside_dates(raw, reading, counts)
-    stages.show_preview(raw["text"].head(arguments.preview), cleaning)
+    raw = stages.choose_dates(read(arguments.data_path, reading, console.say), reading)
+    stages.show_preview(raw, arguments.preview, cleaning)
     workers = choose_num_workers(len(raw), arguments.workers)
-    tweets = stages.clean_tweets(raw, cleaning, excluded, counts, workers)
+    tweets = stages.clean_tweets(raw, cleaning, excluded, workers)
     del raw  # of a million tweets 150 MB
-    tweets = stages.without_copies(tweets, selection, counts, workers)
+    count(tweets)
+    tweets = stages.drop_copies(tweets, selection, workers)
     if arguments.new_vocabulary:
-        tokenizer = stages.new_vocabulary(tweets["text"], arguments.new_vocabulary, tokenizer)
-    tweets = stages.encode_tweets(tweets, tokenizer, counts, workers)
-    tweets = stages.chosen_and_split(tweets, selection, counts)
+        tokenizer = stages.new_vocabulary(tweets, arguments.new_vocabulary, tokenizer)
+    tweets = stages.encode_tweets(tweets, tokenizer, workers)
+    count(tweets)
+    tweets = stages.split(tweets, selection)
+    counts = count(tweets)
     if arguments.cleaned_path:
         output.write_texts(arguments.cleaned_path, tweets)
     with held():
@@ -93,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
         "tokenizer_json": tokenizer.tokenizer_json,
         "eos_token_id": tokenizer.eos_token_id,
         "settings": {k: v for k, v in vars(arguments).items() if k not in NOT_IN_DATA},
-        "counts": counts.as_dict(),
+        "counts": counts,
     }
     # torch.save memoises strings by identity; JSON makes the bytes independent of --workers.
     save_tokens(arguments.output_path, content | json.loads(json.dumps(source)))

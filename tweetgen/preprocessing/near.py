@@ -23,10 +23,8 @@ SKETCH_BITS = 1024
 PAIRS_AT_ONCE = 100_000  # 25 MB of sketches
 
 
-def near_duplicates(texts: pd.Series, threshold: float, workers: int) -> pd.Series:
+def near_duplicates(texts: pd.Series, threshold: float, workers: int) -> Bools:
     """Whether each text is near an earlier one: Jaccard similarity of 5-grams >= threshold."""
-    if texts.empty:
-        return pd.Series([], dtype=bool)
     signed = np.concatenate(map_batches(signer, (threshold,), texts, workers, "comparing"))
 
     def keys_of(candidates: Bools) -> dict[int, str]:
@@ -34,7 +32,7 @@ def near_duplicates(texts: pd.Series, threshold: float, workers: int) -> pd.Seri
         numbers = np.flatnonzero(candidates).tolist()
         return {n: canonical_key(text) for n, text in zip(numbers, wanted, strict=True)}
 
-    return pd.Series(near_copies(signed, threshold, keys_of), index=texts.index)
+    return near_copies(signed, threshold, keys_of)
 
 
 def signer(threshold: float) -> Work:

@@ -5,60 +5,73 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from tweetgen import console
 from tweetgen.files import atomic_write
-from tweetgen.preprocessing.counts import Counts
-from tweetgen.preprocessing.stages import batches_of
+from tweetgen.preprocessing.counts import table
+from tweetgen.preprocessing.parallel import batches
 
-SUFFIXES = (".jsonl", ".csv", ".parquet")
+SUFFIXES = (".jsonl", ".csv", ".parquet")  # of --cleaned_path
+PARTS = ("train", "validation")
 
 
-def token_content(frame: pd.DataFrame) -> dict[str, Any]:
+def token_content(tweets: pd.DataFrame) -> dict[str, Any]:
     """What a token file says of its tweets; its other keys say where they come from."""
     import torch
 
     from tweetgen.storage import fingerprint
 
-    chunks = pa.Table.from_pandas(frame[["ids"]], preserve_index=False)["ids"].chunks
-    ids = torch.from_numpy(np.concatenate([chunk.flatten().to_numpy() for chunk in chunks]))
-    lengths = torch.from_numpy(frame["ids"].list.len().to_numpy(dtype="int64"))
-    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-    validation_start = int((frame["split"] == "train").sum())
-    return {
-        "ids": ids,
-        "offsets": offsets,
-        "validation_start": validation_start,
-        "characters": torch.from_numpy(frame["text"].str.len().to_numpy(dtype="int64")),
-        "fingerprint": fingerprint(ids, offsets, validation_start),
-    }
+    parts = [tweets["part"] == part for part in PARTS]
+    lengths, characters = (
+        np.concatenate([column.to_numpy("int64")[part] for part in parts])
+        for column in (tweets["ids"].list.len(), tweets["text"].str.len())
+    )
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    content = {"ids": _ids(tweets, offsets[-1]), "offsets": offsets, "characters": characters}
+    tensors = {name: torch.from_numpy(array) for name, array in content.items()}
+    start = int(parts[0].sum())
+    key = fingerprint(tensors["ids"], tensors["offsets"], start)
+    return tensors | {"validation_start": start, "fingerprint": key}
 
 
-def write_texts(path: str, frame: pd.DataFrame) -> None:
+def _ids(tweets: pd.DataFrame, num_ids: int) -> npt.NDArray[np.int32]:
+    """All ids, part after part; copied in batches, as a million tweets have 110 MB of them."""
+    ids = np.empty(num_ids, np.int32)
+    end = 0
+    for part in PARTS:
+        for batch in batches(tweets[["ids", "part"]], 2**16):
+            own = batch.loc[batch["part"] == part, "ids"].list.flatten().to_numpy()
+            start, end = end, end + len(own)
+            ids[start:end] = own
+    return ids
+
+
+def write_texts(path: str, tweets: pd.DataFrame) -> None:
     """Write the texts of a token file, in its order, in the format that the suffix names.
 
     Raises:
         TweetgenError: the file cannot be written.
     """
-    table = frame[["text", "split"]]
+    rows = pd.concat([tweets.loc[tweets["part"] == part, ["text", "part"]] for part in PARTS])
+    rows = rows.rename(columns={"part": "split"})
     with atomic_write(path) as file:
         if path.endswith(".parquet"):
-            table.to_parquet(file, index=False)
+            rows.to_parquet(file, index=False)
         elif path.endswith(".csv"):
-            table.to_csv(file, index=False, mode="wb")
+            rows.to_csv(file, index=False, mode="wb")
         else:
-            for batch in batches_of(table):
-                for row in batch.to_dict("records"):
-                    file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            for row in rows.itertuples(index=False):
+                line = json.dumps(row._asdict(), ensure_ascii=False)
+                file.write(line.encode() + b"\n")
 
 
-def show_summary(counts: Counts, tweets: dict[str, Any], path: str) -> None:
+def show_summary(counts: dict[str, Any], tweets: dict[str, Any], path: str) -> None:
     """Print what became of the tweets, and what the token file holds."""
     offsets, validation_start = tweets["offsets"], tweets["validation_start"]
     rows = [
-        *counts.table(),
+        *table(counts),
         ("training", validation_start),
         ("validation", len(offsets) - 1 - validation_start),
         ("tokens", len(tweets["ids"])),

@@ -1,4 +1,4 @@
-"""A function applied to a column in batches, by one process or several; the result is the same."""
+"""A function applied to a table in batches, by one process or several; the result is the same."""
 
 import gc
 import multiprocessing
@@ -20,7 +20,8 @@ BATCH_TWEETS = 4096
 TWEETS_PER_WORKER = 5000  # a forked process takes 20 ms to start, one cleans 50,000 tweets a second
 BAR_DELAY_SECONDS = 1.5  # what takes less shows no bar
 
-Work = Callable[[pd.Series], Any]
+Rows = pd.DataFrame | pd.Series
+Work = Callable[[Any], Any]  # of a batch of rows
 
 
 def choose_num_workers(num_tweets: int, wanted: int) -> int:
@@ -33,10 +34,16 @@ def choose_num_workers(num_tweets: int, wanted: int) -> int:
     return max(1, min(num_cores, num_tweets // TWEETS_PER_WORKER))
 
 
+def batches(rows: Rows, size: int = BATCH_TWEETS) -> Iterator[Rows]:
+    """The rows, some thousands at a time; one empty batch if there are none."""
+    for start in range(0, max(1, len(rows)), size):
+        yield rows.iloc[start : start + size]
+
+
 def map_batches(
-    make: Callable[..., Work], arguments: tuple[Any, ...], column: pd.Series, workers: int, what: str
+    make: Callable[..., Work], arguments: tuple[Any, ...], rows: Rows, workers: int, what: str
 ) -> list[Any]:
-    """What `make(*arguments)` returns for each batch of the column, in order.
+    """What the function `make(*arguments)` returns for each batch of the rows, in order.
 
     Each process calls `make` once. `what` names the work beside the progress bar. Processes that
     were started end with this function, and with this process however it ends.
@@ -44,18 +51,16 @@ def map_batches(
     Raises:
         TweetgenError: one that the work raised, or a process was killed.
     """
-    starts = range(0, len(column), BATCH_TWEETS)
-    batches = [column.iloc[start : start + BATCH_TWEETS] for start in starts]
-    if workers == 1 or len(batches) < 2:
-        return list(_with_bar(map(make(*arguments), batches), what, len(column)))
+    if workers == 1:
+        return list(_with_bar(map(make(*arguments), batches(rows)), what, len(rows)))
     # Read after a fork: the threads of tokenizers would compete with the processes.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    pool = ProcessPoolExecutor(min(workers, len(batches)), None, _start_worker, (make, arguments))
+    pool = ProcessPoolExecutor(workers, None, _start_worker, (make, arguments))
     try:
         with held():  # a stop between a start and the note of it would leave a process behind
-            results = pool.map(_work, batches)
+            results = pool.map(_work, batches(rows))
             import torch  # noqa: F401  # needed to save: 1.5 seconds, while the workers work
-        return list(_with_bar(results, what, len(column)))
+        return list(_with_bar(results, what, len(rows)))
     except BrokenProcessPool as error:
         raise TweetgenError(
             "a worker process was killed, perhaps for want of memory. "
@@ -82,7 +87,7 @@ def _with_bar(results: Iterable[Any], what: str, num_tweets: int) -> Iterator[An
 _works: list[Work] = []  # in a worker: what it does with a batch
 
 
-def _work(batch: pd.Series) -> Any:
+def _work(batch: Rows) -> Any:
     return _works[0](batch)
 
 
