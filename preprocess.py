@@ -17,6 +17,7 @@ from tweetgen.settings import CleaningSettings, ReadingSettings, SelectionSettin
 from tweetgen.signals import held
 
 NOT_IN_DATA = ("data_path", "output_path", "cleaned_path", "model", "preview", "workers")
+CLEANED_SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -27,8 +28,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     entries = console.number(int, minimum=257)  # the bytes and the end of a text
     add("--data_path", nargs="+", default=["data/tweets.csv"], help="files or folders of tweets")
     add("--output_path", default="data/processed.pkl", help="token file to write")
-    add("--cleaned_path", default="", help="also write the clean tweets, as JSON lines")
-    add("--model", default="models/base", help="folder, hub name or .gguf of the model to train")
+    add("--cleaned_path", default="", help="also write the clean tweets: .jsonl, .csv or .parquet")
+    add("--model", default="auto", help="model to train: folder, hub name, .gguf or .pt of ours")
     add("--new_vocabulary", type=entries, default=0, metavar="N", help="make one of N entries")
     add("--exclude", default="", help="file of words, phrases, /patterns/: drop tweets with them")
     add("--preview", type=some, default=0, metavar="N", help="show N tweets before and after")
@@ -38,6 +39,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     arguments: argparse.Namespace = parser.parse_args(argv)
     if not arguments.output_path:
         parser.error("--output_path is empty")
+    if arguments.cleaned_path and not arguments.cleaned_path.endswith(CLEANED_SUFFIXES):
+        parser.error("--cleaned_path ends in .jsonl, .csv or .parquet")
     if 0 < arguments.near_duplicates < 0.5:
         parser.error("--near_duplicates is 0 (off) or 0.5 to 1")
     return arguments

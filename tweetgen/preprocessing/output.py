@@ -13,7 +13,6 @@ from tweetgen.files import atomic_write
 from tweetgen.preprocessing.counts import table
 from tweetgen.preprocessing.parallel import batches
 
-SUFFIXES = (".jsonl", ".csv", ".parquet")  # of --cleaned_path
 PARTS = ("train", "validation")
 
 
