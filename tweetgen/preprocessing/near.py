@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tweetgen.preprocessing.parallel import Work, map_batches
+from tweetgen.preprocessing.parallel import Task, Work, map_batches
 from tweetgen.text.keys import canonical_key
 
 Bools = npt.NDArray[np.bool_]
@@ -25,7 +25,7 @@ PAIRS_AT_ONCE = 100_000  # 25 MB of sketches
 
 def near_duplicates(texts: pd.Series, threshold: float, workers: int) -> Bools:
     """Whether each text is near an earlier one: Jaccard similarity of 5-grams >= threshold."""
-    signed = np.concatenate(map_batches(signer, (threshold,), texts, workers, "comparing"))
+    signed = np.concatenate(map_batches(Task(signer, (threshold,), texts), workers, "comparing"))
 
     def keys_of(candidates: Bools) -> dict[int, str]:
         wanted = texts[candidates].tolist()

@@ -1,14 +1,19 @@
-"""A function applied to a table in batches, by one process or several; the result is the same."""
+"""A function applied to a table in batches, by one process or several; the result is the same.
+
+`concurrent.futures` waits for ever where a process is killed while it sends a result, as its end of
+the pipe stays open in the parent. Here each process has a pipe of its own, which ends with it.
+"""
 
 import gc
 import multiprocessing
 import os
+import queue
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
 
 import pandas as pd
 from tqdm import tqdm
@@ -22,6 +27,21 @@ BAR_DELAY_SECONDS = 1.5  # what takes less shows no bar
 
 Rows = pd.DataFrame | pd.Series
 Work = Callable[[Any], Any]  # of a batch of rows
+
+
+class Task(NamedTuple):
+    """`make(*arguments)` is the function for each batch of the rows."""
+
+    make: Callable[..., Work]
+    arguments: tuple[Any, ...]
+    rows: Rows
+
+
+class Worker(NamedTuple):
+    """A process and the end of its pipe that we read."""
+
+    process: BaseProcess
+    reader: Connection
 
 
 def choose_num_workers(num_tweets: int, wanted: int) -> int:
@@ -40,40 +60,106 @@ def batches(rows: Rows, size: int = BATCH_TWEETS) -> Iterator[Rows]:
         yield rows.iloc[start : start + size]
 
 
-def map_batches(
-    make: Callable[..., Work], arguments: tuple[Any, ...], rows: Rows, workers: int, what: str
-) -> list[Any]:
-    """What the function `make(*arguments)` returns for each batch of the rows, in order.
+def map_batches(task: Task, num_workers: int, what: str) -> list[Any]:
+    """The result for each batch, in order; `what` names the work beside the progress bar.
 
-    Each process calls `make` once. `what` names the work beside the progress bar. Processes that
-    were started end with this function, and with this process however it ends.
+    No process outlives the call, nor this process if it is killed.
 
     Raises:
         TweetgenError: one that the work raised, or a process was killed.
     """
-    if workers == 1:
-        return list(_with_bar(map(make(*arguments), batches(rows)), what, len(rows)))
+    num_rows = len(task.rows)
+    if num_workers == 1:
+        return list(_with_bar(map(task.make(*task.arguments), batches(task.rows)), what, num_rows))
+    workers: list[Worker] = []
+    try:
+        _start(workers, task, num_workers)
+        with held():
+            import torch  # noqa: F401  # needed to save: 1.5 seconds, in which the workers work
+        return list(_with_bar(_receive(workers, num_rows), what, num_rows))
+    finally:
+        for worker in workers:
+            worker.process.kill()
+        for worker in workers:
+            worker.process.join()
+            worker.reader.close()
+
+
+def _start(workers: list[Worker], task: Task, num_workers: int) -> None:
+    """Start the processes and append them to `workers`."""
     # Read after a fork: the threads of tokenizers would compete with the processes.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    pool = ProcessPoolExecutor(workers, None, _start_worker, (make, arguments))
+    for number in range(num_workers):
+        reader, writer = multiprocessing.Pipe(duplex=False)
+        readers = [*(worker.reader for worker in workers), reader]
+        share = (number, num_workers)
+        process = multiprocessing.Process(
+            target=_work, args=(task, share, writer, readers), daemon=True
+        )
+        with held():  # a stop between the start and the note of it would leave a process behind
+            process.start()
+            workers.append(Worker(process, reader))
+        writer.close()  # so that the pipe ends when the process does
+
+
+def _receive(workers: list[Worker], num_rows: int) -> Iterator[Any]:
+    for number in range(max(1, -(-num_rows // BATCH_TWEETS))):
+        process, reader = workers[number % len(workers)]
+        try:
+            result = reader.recv()
+        except (EOFError, OSError):  # ended, or killed in the middle of a result
+            process.join()
+            code = process.exitcode or 0
+            how = f"was killed (signal {-code})" if code < 0 else f"failed (exit {code})"
+            raise TweetgenError(
+                f"a worker process {how}, perhaps for want of memory. "
+                "Free some, or use --workers 1."
+            ) from None
+        if isinstance(result, TweetgenError):
+            raise result
+        yield result
+
+
+def _work(
+    task: Task, share: tuple[int, int], writer: Connection, readers: list[Connection]
+) -> None:
+    """What runs in a process: batches number share[0], share[0] + share[1], ... and their results.
+
+    A forked process inherits the rows. A thread sends, so that a parent who does not read for a
+    while, as it imports torch, stops no work.
+    """
+    for number in STOP_SIGNALS:  # they reach the whole group; it is the parent who ends us
+        signal.signal(number, signal.SIG_IGN)
+    gc.disable()  # no work makes cycles, and looking for them took a tenth of the time
+    for reader in readers:  # inherited: while they are open here, sending to a dead parent works
+        reader.close()
+    results: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    sender = threading.Thread(target=_send, args=(results, writer))
+    sender.start()
     try:
-        with held():  # a stop between a start and the note of it would leave a process behind
-            results = pool.map(_work, batches(rows))
-            import torch  # noqa: F401  # needed to save: 1.5 seconds, while the workers work
-        return list(_with_bar(results, what, len(rows)))
-    except BrokenProcessPool as error:
-        raise TweetgenError(
-            "a worker process was killed, perhaps for want of memory. "
-            "Free some, or use --workers 1."
-        ) from error
+        work = task.make(*task.arguments)
+        for number, batch in enumerate(batches(task.rows)):
+            if number % share[1] == share[0]:
+                results.put(work(batch))
+    except TweetgenError as error:
+        results.put(error)
     finally:
-        pool.shutdown(cancel_futures=True)  # waits for the batches that are being worked on
+        results.put(None)
+        sender.join()
 
 
-def _with_bar(results: Iterable[Any], what: str, num_tweets: int) -> Iterator[Any]:
+def _send(results: "queue.SimpleQueue[Any]", writer: Connection) -> None:
+    while (result := results.get()) is not None:
+        try:
+            writer.send(result)
+        except BrokenPipeError:
+            os._exit(1)  # the parent is gone
+
+
+def _with_bar(results: Iterable[Any], what: str, num_rows: int) -> Iterator[Any]:
     with tqdm(
         desc=what,
-        total=num_tweets,
+        total=num_rows,
         unit=" tweets",
         unit_scale=True,
         delay=BAR_DELAY_SECONDS,
@@ -81,30 +167,4 @@ def _with_bar(results: Iterable[Any], what: str, num_tweets: int) -> Iterator[An
     ) as bar:
         for result in results:
             yield result
-            bar.update(min(BATCH_TWEETS, num_tweets - bar.n))
-
-
-_works: list[Work] = []  # in a worker: what it does with a batch
-
-
-def _work(batch: Rows) -> Any:
-    return _works[0](batch)
-
-
-def _start_worker(make: Callable[..., Work], arguments: tuple[Any, ...]) -> None:
-    # Ctrl-C and a hang-up reach the whole group, and the parent ends us; SIGTERM is how it does.
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
-    if unblock := getattr(signal, "pthread_sigmask", None):  # not on Windows
-        unblock(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    gc.disable()  # no work makes cycles, and looking for them took a tenth of the time
-    _works.append(make(*arguments))
-
-
-def _end_with_parent() -> None:
-    """A pool's idle workers wait for ever: they hold the queue's other end open themselves."""
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-    os._exit(1)
+            bar.update(min(BATCH_TWEETS, num_rows - bar.n))

@@ -15,7 +15,7 @@ from tweetgen.cleaning import Cleaned, clean
 from tweetgen.models import PretrainedTokenizer
 from tweetgen.preprocessing.counts import drop
 from tweetgen.preprocessing.near import near_duplicates
-from tweetgen.preprocessing.parallel import Work, batches, map_batches
+from tweetgen.preprocessing.parallel import Task, Work, batches, map_batches
 from tweetgen.settings import CleaningSettings, ReadingSettings, SelectionSettings
 from tweetgen.text.keys import canonical_key, hash_keys
 from tweetgen.tokenizer import END_ID, encoder, fast_encoder, train_vocabulary
@@ -56,7 +56,7 @@ def clean_tweets(
 ) -> pd.DataFrame:
     """The columns text (clean, "" where dropped), key (a hash), changed (rules) and dropped."""
     columns = raw[["text", "repaired", "dropped"]]
-    return pd.concat(map_batches(cleaner, (settings, excluded), columns, workers, "cleaning"))
+    return pd.concat(map_batches(Task(cleaner, (settings, excluded), columns), workers, "cleaning"))
 
 
 def cleaner(settings: CleaningSettings, excluded: re.Pattern[str] | None) -> Work:
@@ -111,8 +111,8 @@ def encode_tweets(
 ) -> pd.DataFrame:
     """The column `ids`: lists that end with EOS. Drops what no model reads as EOS tweet EOS."""
     arguments = (tokenizer.tokenizer_json, tokenizer.eos_token_id)
-    columns = tweets[["text", "dropped"]]
-    ids = pd.concat(map_batches(ids_maker, arguments, columns, workers, "encoding"))
+    task = Task(ids_maker, arguments, tweets[["text", "dropped"]])
+    ids = pd.concat(map_batches(task, workers, "encoding"))
     tweets = tweets.assign(ids=ids)
     return drop(tweets, ids.list.len() >= tokenizer.context_length, "too long")
 
