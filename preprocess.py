@@ -7,6 +7,7 @@ and text column are found by looking. Then: clean, drop copies, encode, hold out
 """
 
 import argparse
+import gc
 import json
 import sys
 
@@ -16,6 +17,7 @@ from tweetgen.settings import CleaningSettings, ReadingSettings, SelectionSettin
 from tweetgen.signals import held
 
 NOT_IN_DATA = ("data_path", "output_path", "cleaned_path", "model", "preview", "workers")
+CLEANED_SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -26,8 +28,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     entries = console.number(int, minimum=257)  # the bytes and the end of a text
     add("--data_path", nargs="+", default=["data/tweets.csv"], help="files or folders of tweets")
     add("--output_path", default="data/processed.pkl", help="token file to write")
-    add("--cleaned_path", default="", help="also write the clean tweets, as JSON lines")
-    add("--model", default="models/base", help="folder, hub name or .gguf of the model to train")
+    add("--cleaned_path", default="", help="also write the clean tweets: .jsonl, .csv or .parquet")
+    add("--model", default="auto", help="model to train: folder, hub name, .gguf or .pt of ours")
     add("--new_vocabulary", type=entries, default=0, metavar="N", help="make one of N entries")
     add("--exclude", default="", help="file of words, phrases, /patterns/: drop tweets with them")
     add("--preview", type=some, default=0, metavar="N", help="show N tweets before and after")
@@ -37,9 +39,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     arguments: argparse.Namespace = parser.parse_args(argv)
     if not arguments.output_path:
         parser.error("--output_path is empty")
+    if arguments.cleaned_path and not arguments.cleaned_path.endswith(CLEANED_SUFFIXES):
+        parser.error("--cleaned_path ends in .jsonl, .csv or .parquet")
     if 0 < arguments.near_duplicates < 0.5:
         parser.error("--near_duplicates is 0 (off) or 0.5 to 1")
     return arguments
+
+
+def resolve(name: str) -> str:
+    """The model that a name means on this machine."""
+    from tweetgen import models
+
+    if hasattr(models, "resolve"):
+        return str(models.resolve(name, console.say))
+    return "models/base" if name == "auto" else name
 
 
 @console.command("preprocess")
@@ -52,48 +65,47 @@ def main(argv: list[str] | None = None) -> int:
     outputs = (arguments.output_path, arguments.cleaned_path)
     check_outputs(outputs, [*arguments.data_path, arguments.exclude, arguments.model])
     from tweetgen.models import load_tokenizer
-    from tweetgen.preprocessing import stages
-    from tweetgen.preprocessing.corpus import CleaningJob
-    from tweetgen.preprocessing.counts import Counts
-    from tweetgen.preprocessing.selection import split
-    from tweetgen.reading import find_sources
+    from tweetgen.preprocessing import output, stages
+    from tweetgen.preprocessing.counts import count
+    from tweetgen.preprocessing.parallel import choose_num_workers
+    from tweetgen.reading import read
     from tweetgen.text.wordlist import load_wordlist
 
-    tokenizer = load_tokenizer(arguments.model)
+    model = resolve(arguments.model)
+    tokenizer = load_tokenizer(model)
     excluded = load_wordlist(arguments.exclude) if arguments.exclude else None
-    sources = find_sources(arguments.data_path, reading)
-    workers = stages.choose_num_workers(sources, arguments.workers)
-    counts = Counts()
-    with stages.temporary_folder() as folder:
-        job = CleaningJob(sources, reading, cleaning, excluded, folder)
-        stages.show_preview(job, arguments.preview)
-        corpus = stages.clean_files(job, counts, workers)
-        different = stages.different_texts(corpus, selection, counts, workers)
-        if arguments.new_vocabulary:
-            size = arguments.new_vocabulary
-            tokenizer = stages.new_vocabulary(corpus, different, size, tokenizer)
-        lengths = stages.encode_texts(corpus, different, tokenizer, workers)
-        usable = stages.fitting_texts(lengths, tokenizer.context_length, counts)
-        parts = split(usable, selection)
-        counts.drop("not chosen", usable, parts.training | parts.validation)
-        tweets = stages.gather_tokens(corpus, lengths, parts)
-        if arguments.cleaned_path:
-            stages.write_texts(arguments.cleaned_path, corpus, parts)
+    raw = stages.choose_dates(read(arguments.data_path, reading, console.say), reading)
+    stages.show_preview(raw, arguments.preview, cleaning)
+    workers = choose_num_workers(len(raw), arguments.workers)
+    tweets = stages.clean_tweets(raw, cleaning, excluded, workers)
+    del raw
+    gc.collect()  # the processes' futures are cycles, and hold the raw texts: 150 MB of a million
+    count(tweets)
+    tweets = stages.drop_copies(tweets, selection, workers)
+    if arguments.new_vocabulary:
+        tokenizer = stages.new_vocabulary(tweets, arguments.new_vocabulary, tokenizer)
+    tweets = stages.encode_tweets(tweets, tokenizer, workers)
+    count(tweets)
+    tweets = stages.split(tweets, selection)
+    counts = count(tweets)
+    if arguments.cleaned_path:
+        output.write_texts(arguments.cleaned_path, tweets)
     with held():
         from tweetgen.storage import save_tokens  # not before: importing torch takes 1.5 seconds
+    content = output.token_content(tweets)
     source = {
-        "tokenizer_name": arguments.model,
+        "tokenizer_name": model,
         "tokenizer_json": tokenizer.tokenizer_json,
         "eos_token_id": tokenizer.eos_token_id,
         "settings": {k: v for k, v in vars(arguments).items() if k not in NOT_IN_DATA},
-        "counts": counts.as_dict(),
+        "counts": counts,
     }
-    # Through JSON: the bytes of a saved dict tell which of its equal strings are one object, and
-    # that would depend on the number of workers.
-    save_tokens(arguments.output_path, tweets | json.loads(json.dumps(source)))
-    stages.show_summary(counts, tweets, arguments.output_path)
+    # torch.save memoises strings by identity; JSON makes the bytes independent of --workers.
+    save_tokens(arguments.output_path, content | json.loads(json.dumps(source)))
+    output.show_summary(counts, content, arguments.output_path)
     return 0
 
 
 if __name__ == "__main__":
+    gc.disable()  # looking for cycles took a tenth of the time
     sys.exit(main())

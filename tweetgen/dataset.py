@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
-class Tokens:
+class TokenizedTweets:
     """The content of a token file; see the table of keys in the file's format.
 
     Tweet i is `ids[offsets[i]:offsets[i + 1]]` and ends with EOS; tweets from `validation_start`
@@ -31,7 +31,7 @@ class Tokens:
     fingerprint: str
 
     @classmethod
-    def from_file(cls, content: dict[str, Any]) -> "Tokens":
+    def from_file(cls, content: dict[str, Any]) -> "TokenizedTweets":
         """The tokens in what `storage.load_tokens` returns."""
         return cls(**{field.name: content[field.name] for field in dataclasses.fields(cls)})
 
@@ -58,7 +58,7 @@ class Tokens:
 
     @property
     def lengths(self) -> Tensor:
-        """Tokens of each tweet, EOS included; int64 (tweets,)."""
+        """TokenizedTweets of each tweet, EOS included; int64 (tweets,)."""
         return self.offsets[1:] - self.offsets[:-1]
 
 
@@ -73,7 +73,7 @@ def join(tweets: Sequence[Sequence[int]], eos_token_id: int) -> tuple[Tensor, Te
     return ids, offsets
 
 
-class Batch(NamedTuple):
+class PackedBatch(NamedTuple):
     """Some tweets as rows `EOS tweet EOS`, one after another without padding; N tokens in all.
 
     `inputs` are all but each row's last token, `targets` all but its first, so each tweet is
@@ -85,12 +85,12 @@ class Batch(NamedTuple):
     positions: Tensor  # int64 (N,), from 0 in each tweet
     lengths: Tensor  # int64 (B,)
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: torch.device) -> "PackedBatch":
         """The same batch on a device."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+        return PackedBatch(*(tensor.to(device, non_blocking=True) for tensor in self))
 
 
-def make_batch(tokens: Tokens, tweets: Tensor) -> Batch:
+def make_batch(tokens: TokenizedTweets, tweets: Tensor) -> PackedBatch:
     """The batch of the tweets with these numbers (int64 (B,)), in this order."""
     starts, lengths = tokens.offsets[tweets], tokens.lengths[tweets]
     firsts = lengths.cumsum(0) - lengths  # where each tweet begins in the batch
@@ -98,7 +98,7 @@ def make_batch(tokens: Tokens, tweets: Tensor) -> Batch:
     targets = tokens.ids[starts.repeat_interleave(lengths) + positions].long()
     inputs = targets.roll(1)
     inputs[firsts] = tokens.eos_token_id
-    return Batch(inputs, targets, positions, lengths)
+    return PackedBatch(inputs, targets, positions, lengths)
 
 
 class TrainingOrder:
@@ -107,7 +107,7 @@ class TrainingOrder:
     An order depends on seed and epoch alone, so that a step's number is enough to go on from it.
     """
 
-    def __init__(self, tokens: Tokens, batch_size: int, seed: int) -> None:
+    def __init__(self, tokens: TokenizedTweets, batch_size: int, seed: int) -> None:
         self.steps_per_epoch = math.ceil(tokens.num_training / batch_size)
         self._lengths = tokens.lengths[: tokens.num_training]
         self._batch_size = batch_size
@@ -126,4 +126,5 @@ class TrainingOrder:
         return tweets[self._lengths[tweets].argsort(descending=True, stable=True)]
 
 
-TokenizedTweets = Tokens
+Tokens = TokenizedTweets  # until every room says TokenizedTweets and PackedBatch
+Batch = PackedBatch

@@ -1,58 +1,51 @@
 """What became of the tweets, by rule: the numbers that are stored and shown."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
 from tweetgen.errors import TweetgenError
-from tweetgen.preprocessing.duplicates import Bools
 
 
-class Counts:
-    """How many tweets were read, and how many each rule changed or dropped.
+def drop(
+    tweets: pd.DataFrame, unwanted: pd.Series | npt.NDArray[np.bool_], rule: str
+) -> pd.DataFrame:
+    """The table in which the unwanted rows that no rule dropped so far are dropped by this one."""
+    dropped = tweets["dropped"]
+    return tweets.assign(dropped=dropped.mask((dropped == "") & unwanted, rule))
 
-    Every tweet that was read is dropped by one rule or kept; several rules may change a kept one.
+
+def count(tweets: pd.DataFrame) -> dict[str, Any]:
+    """How many tweets were read and kept, and how many each rule changed and dropped.
+
+    Every tweet is dropped by one rule or kept; several rules may change one.
+
+    Raises:
+        TweetgenError: none is kept; says why.
     """
-
-    def __init__(self) -> None:
-        self.read = 0
-        self.changed: Counter[str] = Counter()
-        self.dropped: Counter[str] = Counter()
-
-    @property
-    def kept(self) -> int:
-        """How many tweets no rule has dropped so far."""
-        return self.read - self.dropped.total()
-
-    def drop(self, rule: str, before: Bools, after: Bools) -> None:
-        """Count the tweets that a rule took out of a mask."""
-        num_dropped = int(before.sum()) - int(after.sum())
-        if num_dropped:
-            self.dropped[rule] += num_dropped
-
-    def check_any_kept(self) -> None:
-        """Raise TweetgenError, with the reasons, if nothing is left."""
-        if self.kept:
-            return
-        reasons = ", ".join(f"{number:,} {rule}" for rule, number in self.dropped.most_common())
+    dropped = tweets["dropped"].value_counts().to_dict()
+    kept = dropped.pop("", 0)
+    if not kept:
+        reasons = "".join(f", {number:,} {rule}" for rule, number in dropped.items())
         raise TweetgenError(
-            f"no usable tweets ({self.read:,} read{', ' if reasons else ''}{reasons}). "
+            f"no usable tweets ({len(tweets):,} read{reasons}). "
             "Look at some with --preview 20, or relax a rule (see --help)."
         )
+    changed: dict[str, int] = {}
+    for rules, number in tweets["changed"].value_counts().items():
+        for rule in filter(None, str(rules).split(",")):
+            changed[rule] = changed.get(rule, 0) + number
+    by_rule = {"changed": dict(sorted(changed.items())), "dropped": dict(sorted(dropped.items()))}
+    return {"read": len(tweets), "kept": kept} | by_rule
 
-    def as_dict(self) -> dict[str, Any]:
-        """The numbers as a token file stores them, the same for any order of counting."""
-        return {
-            "read": self.read,
-            "kept": self.kept,
-            "changed": dict(sorted(self.changed.items())),
-            "dropped": dict(sorted(self.dropped.items())),
-        }
 
-    def table(self) -> Iterator[tuple[str, int]]:
-        """Rows of a table: what happened, and to how many tweets; the most frequent rules first."""
-        yield "read", self.read
-        for heading, numbers in (("changed: ", self.changed), ("dropped: ", self.dropped)):
-            for rule, number in sorted(numbers.items(), key=lambda item: (-item[1], item[0])):
-                yield heading + rule, number
-        yield "kept", self.kept
+def table(counts: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Rows of a table: what happened, and to how many tweets; the most frequent rules first."""
+    yield "read", counts["read"]
+    for heading in ("changed", "dropped"):
+        for rule, number in sorted(counts[heading].items(), key=lambda item: (-item[1], item[0])):
+            yield f"{heading}: {rule}", number
+    yield "kept", counts["kept"]

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 from itertools import count
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+
+from tweetgen.preprocessing.parallel import Task, Work, map_batches
+from tweetgen.text.keys import canonical_key
 
 Bools = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
@@ -20,13 +23,22 @@ SKETCH_BITS = 1024
 PAIRS_AT_ONCE = 100_000  # 25 MB of sketches
 
 
-def hash_keys(keys: Sequence[str]) -> Hashes:
-    """A 64-bit hash of each key; uint64 (tweets,).
+def near_duplicates(texts: pd.Series, threshold: float, workers: int) -> Bools:
+    """Whether each text is near an earlier one: Jaccard similarity of 5-grams >= threshold."""
+    signed = np.concatenate(map_batches(Task(signer, (threshold,), texts), workers, "comparing"))
 
-    The chance that any two of a million different keys share one is 3 in 100 million.
-    """
-    digests = (blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8) for key in keys)
-    return np.frombuffer(b"".join(digest.digest() for digest in digests), dtype="<u8")
+    def keys_of(candidates: Bools) -> dict[int, str]:
+        wanted = texts[candidates].tolist()
+        numbers = np.flatnonzero(candidates).tolist()
+        return {n: canonical_key(text) for n, text in zip(numbers, wanted, strict=True)}
+
+    return near_copies(signed, threshold, keys_of)
+
+
+def signer(threshold: float) -> Work:
+    """A function from texts to their signatures."""
+    kind = signature_type(threshold)
+    return lambda texts: signatures([canonical_key(text) for text in texts.tolist()], kind)
 
 
 def first_copies(hashes: Hashes) -> Bools:
