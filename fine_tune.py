@@ -12,10 +12,10 @@ from pathlib import Path
 from signal import SIGTERM
 
 from tweetgen import console
+from tweetgen.device import limit_spinning
 from tweetgen.files import check_writable
 from tweetgen.settings import TrainingSettings
 from tweetgen.signals import held, stop_requests
-from tweetgen.threads import limit_spinning
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any
 
 from tweetgen import console
+from tweetgen.device import limit_spinning
 from tweetgen.errors import TweetgenError
+from tweetgen.files import check_outputs
 from tweetgen.generation.output import FORMATS, Output
 from tweetgen.generation.prompts import ask_for_prompts, read_prompts
-from tweetgen.overwriting import check_outputs
 from tweetgen.settings import SamplingSettings
 from tweetgen.signals import held
-from tweetgen.threads import limit_spinning
 
 NUM_EVALUATION_SAMPLES = 500
 LEAST_TEMPERATURE = 0.01  # far below, probabilities overflow; there 0 draws the same already

@@ -11,7 +11,7 @@ import json
 import sys
 
 from tweetgen import console
-from tweetgen.overwriting import check_outputs
+from tweetgen.files import check_outputs
 from tweetgen.settings import CleaningSettings, ReadingSettings, SelectionSettings
 from tweetgen.signals import held
 

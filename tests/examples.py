@@ -1,4 +1,4 @@
-"""Small, right contents of the two files that pass between the stages."""
+"""Small, right contents of the two files that pass between the stages, and their comparison."""
 
 import torch
 
@@ -6,6 +6,15 @@ from tests.tiny import byte_tokenizer_json, tiny_config, tiny_model
 from tweetgen.storage import fingerprint
 
 EOS = 256
+
+
+def equal(left: object, right: object) -> bool:
+    """Whether two file contents are the same: types, keys, values, and tensors bit by bit."""
+    if isinstance(left, torch.Tensor):
+        return left.dtype == right.dtype and torch.equal(left, right)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
+    return type(left) is type(right) and left == right
 
 
 def tokens_content(num_tweets: int = 4, validation_start: int = 3) -> dict:
@@ -39,6 +48,7 @@ def model_content(architecture: str = "gpt2") -> dict:
         "weights": weights,
         "tokenizer_json": byte_tokenizer_json(),
         "eos_token_id": EOS,
+        "adapters": {},
         "training": {"history": []},
         "originality": {},
     }

@@ -1,9 +1,14 @@
-"""Choosing a device and a number format."""
+"""Choosing a device and a number format, and how threads wait."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
-from tweetgen.device import choose_device, choose_precision
+from tests.conftest import PROJECT
+from tweetgen.device import SPIN_COUNT, choose_device, choose_precision, limit_spinning
 from tweetgen.errors import TweetgenError
 
 
@@ -48,3 +53,42 @@ def test_each_process_of_torchrun_takes_its_own_gpu(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(TweetgenError, match=r"2 GPU.*--nproc_per_node 2"):
         choose_device("cuda")
+
+
+@pytest.fixture
+def no_thread_settings(monkeypatch):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # so that it is restored whatever the test does
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("no_thread_settings")
+def test_spinning_is_limited():
+    limit_spinning()
+    assert os.environ["GOMP_SPINCOUNT"] == SPIN_COUNT
+
+
+@pytest.mark.usefixtures("no_thread_settings")
+@pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
+def test_what_the_user_set_of_spinning_stays(monkeypatch, name):
+    monkeypatch.setenv(name, "7")
+    before = dict(os.environ)
+    limit_spinning()
+    assert dict(os.environ) == before
+
+
+@pytest.mark.usefixtures("no_thread_settings")
+@pytest.mark.parametrize("script", ["fine_tune", "generate"])
+def test_commands_limit_spinning_before_torch_is_imported(script):
+    code = (
+        "import builtins, os, sys; real = builtins.__import__\n"
+        "def watch(name, *rest, **more):\n"
+        "    if name == 'torch' and 'torch' not in sys.modules:\n"
+        "        print(os.environ.get('GOMP_SPINCOUNT')); sys.exit()\n"
+        "    return real(name, *rest, **more)\n"
+        "builtins.__import__ = watch\n"
+        f"import {script}; {script}.main([])\n"
+    )
+    line = [sys.executable, "-c", code]
+    done = subprocess.run(line, cwd=PROJECT, capture_output=True, text=True)
+    assert done.stdout == f"{SPIN_COUNT}\n", done.stderr

@@ -200,3 +200,20 @@ def test_a_pipe_or_device_is_not_replaced(tmp_path):
         files.check_writable(tmp_path / "pipe")
     with pytest.raises(TweetgenError, match="is a device or pipe"):
         files.check_writable("/dev/null")
+
+
+@pytest.mark.parametrize(
+    "outputs, inputs",
+    [
+        (["in.csv"], ["in.csv"]),
+        (["./in.csv"], ["", "in.csv"]),
+        (["a.txt", "", "a.txt"], ["in.csv"]),
+    ],
+)
+def test_an_output_that_would_replace_an_input_or_another_output_is_refused(
+    tmp_path, monkeypatch, outputs, inputs
+):
+    monkeypatch.chdir(tmp_path)
+    files.check_outputs(["", "a.txt", "b.txt"], ["in.csv", ""])
+    with pytest.raises(TweetgenError, match="another file of this command"):
+        files.check_outputs(outputs, inputs)

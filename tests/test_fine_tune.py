@@ -12,8 +12,7 @@ import torch
 
 import fine_tune
 from tests.conftest import PROJECT
-from tests.examples import tokens_content
-from tests.test_storage import equal
+from tests.examples import equal, tokens_content
 from tests.tiny import tiny_model, tiny_model_folder
 from tweetgen import storage
 from tweetgen.finetune import job as fine_tuning

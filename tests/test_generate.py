@@ -69,6 +69,7 @@ def writing_model(path, *texts, training=()):
         "weights": weights,
         "tokenizer_json": byte_tokenizer_json(),
         "eos_token_id": END_ID,
+        "adapters": {},
         "training": {},
         "originality": originality.build(training),
     }

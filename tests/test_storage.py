@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.conftest import PROJECT
-from tests.examples import model_content, tokens_content
+from tests.examples import equal, model_content, tokens_content
 from tweetgen import files, storage
 from tweetgen.errors import TweetgenError
 
@@ -26,14 +26,6 @@ class Bomb:
         return (os.system, (f"touch {self.marker}",))
 
 
-def equal(left, right):
-    if isinstance(left, torch.Tensor):
-        return left.dtype == right.dtype and torch.equal(left, right)
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
-    return type(left) is type(right) and left == right
-
-
 def test_saved_tokens_load_equal(tmp_path):
     storage.save_tokens(tmp_path / "a.pkl", tokens_content())
     content = storage.load_tokens(tmp_path / "a.pkl")
@@ -42,10 +34,39 @@ def test_saved_tokens_load_equal(tmp_path):
     assert equal(content, tokens_content())
 
 
-def test_saved_model_loads_equal(tmp_path):
-    storage.save_model(tmp_path / "a.pt", model_content())
-    content = storage.load_model(tmp_path / "a.pt")
-    assert equal(content["weights"], model_content()["weights"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_saved_model_loads_equal(tmp_path, dtype):
+    content = model_content() | {"adapters": {"layer.A": torch.ones(2, 3, dtype=dtype)}}
+    content["weights"] = {name: weight.to(dtype) for name, weight in content["weights"].items()}
+    storage.save_model(tmp_path / "a.pt", content)
+    loaded = storage.load_model(tmp_path / "a.pt")
+    assert all(equal(loaded[key], content[key]) for key in content)
+
+
+def test_what_is_loaded_can_be_changed_and_the_file_stays(tmp_path):
+    path = tmp_path / "a.pkl"
+    storage.save_tokens(path, tokens_content())
+    storage.load_tokens(path)["ids"].zero_()
+    assert equal(storage.load_tokens(path)["ids"], tokens_content()["ids"])
+
+
+CHILD = """
+import re, sys
+from tweetgen import storage
+used = lambda: int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+before = used()
+content = storage.load_model(sys.argv[1])
+print(used() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_weights_are_loaded_without_a_copy(tmp_path):
+    content = model_content() | {"weights": {"large": torch.zeros(25_000_000)}}  # 100 MB
+    storage.save_model(tmp_path / "a.pt", content)
+    line = [sys.executable, "-c", CHILD, tmp_path / "a.pt"]
+    child = subprocess.run(line, cwd=PROJECT, capture_output=True, text=True)
+    assert float(child.stdout) < 20, child.stderr
 
 
 def test_only_plain_values_are_saved(tmp_path):
@@ -187,17 +208,37 @@ TOKEN_EDITS = {
 
 @pytest.mark.parametrize("change, message", TOKEN_EDITS.values(), ids=TOKEN_EDITS)
 def test_R08_a_wrong_token_file_is_named(tmp_path, change, message):
-    content = {"format": "tweetgen.tokenizer", "version": 1} | tokens_content()
+    content = {"format": "tweetgen.tokens", "version": 1} | tokens_content()
     torch.save(change(content), tmp_path / "a.pkl")
     with pytest.raises(TweetgenError, match=message):
         storage.load_tokens(tmp_path / "a.pkl")
 
 
-def test_R08_weights_that_are_not_numbers_are_refused(tmp_path):
-    content = model_content()
-    content["weights"]["transformer.wte.weight"][3, 3] = float("nan")
-    storage.save_model(tmp_path / "a.pt", content)
-    with pytest.raises(TweetgenError, match="bad 'weights'"):
+@pytest.mark.parametrize("key", ["weights", "adapters"])
+@pytest.mark.parametrize(
+    "weight",
+    [
+        torch.tensor([1.0, float("nan"), 2.0]),
+        torch.tensor([1.0, -float("inf")], dtype=torch.bfloat16),
+        torch.tensor([float("nan")], dtype=torch.float16),
+        torch.tensor([1.0], dtype=torch.float64),
+        torch.tensor([1]),
+        "text",
+    ],
+    ids=lambda weight: str(getattr(weight, "dtype", "text")),
+)
+def test_R08_weights_that_are_not_numbers_are_refused(tmp_path, key, weight):
+    storage.save_model(tmp_path / "a.pt", model_content() | {key: {"w": weight}})
+    with pytest.raises(TweetgenError, match=f"bad '{key}'"):
+        storage.load_model(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    "version, advice", [(1, r"Run fine_tune\.py again\.$"), (3, "or update tweetgen")]
+)
+def test_R08_another_version_of_the_model_file_is_one_clear_line(tmp_path, version, advice):
+    torch.save({"format": "tweetgen.model", "version": version}, tmp_path / "a.pt")
+    with pytest.raises(TweetgenError, match=f"version {version}, .* version 2. .*{advice}"):
         storage.load_model(tmp_path / "a.pt")
 
 

@@ -383,11 +383,3 @@ def test_other_runtime_errors_are_not_hidden(monkeypatch):
     monkeypatch.setattr(Learner, "add_gradients", lambda *args: torch.ones(2) @ torch.ones(3))
     with pytest.raises(RuntimeError):
         list(training.run())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("changes", [{}, {"gradient_checkpointing": True}, {"lora_rank": 2}])
-def test_compiled_layers_give_the_same_losses(changes):
-    plain = [report.loss for report in steps(start(epochs=2, **changes))]
-    compiled = start(epochs=2, compile=True, **changes)
-    assert [report.loss for report in steps(compiled)] == pytest.approx(plain, rel=1e-4)

@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, TextIO, TypeVar
+from typing import NoReturn, TextIO, TypeVar
 
 from tweetgen.errors import TweetgenError
 from tweetgen.files import DISK_FULL
@@ -62,22 +62,16 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        known, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            self.error(f"unrecognized argument: {unknown[0]}{self._suggestion(unknown[0])}")
-        return known
-
-    def _suggestion(self, flag: str) -> str:
-        flags = [name for action in self._actions for name in action.option_strings]
-        near = difflib.get_close_matches(flag.split("=")[0], flags, n=1)
-        return f" (did you mean {near[0]}?)" if near else ""
-
     def error(self, message: str) -> NoReturn:
+        """Exit with code 2 after one line that ends in the flag that may have been meant."""
+        if unknown := re.match(r"unrecognized arguments: ([^\s=]+)", message):
+            flags = [name for action in self._actions for name in action.option_strings]
+            near = difflib.get_close_matches(unknown[1], flags, n=1)
+            message += f" (did you mean {near[0]}?)" if near else ""
         self.exit(2, f"{self.prog}: error: {printable(message, 300)}. See {self.prog}.py --help.\n")
 
 
-LARGEST = 10**18  # a power of ten that 64 bits hold
+LARGEST = 10**18  # larger whole numbers would overflow 64 bits, or a float
 
 
 def number(
@@ -93,42 +87,35 @@ def number(
             value = kind(text)
         except ValueError:
             value = math.nan
-        # Also for whole numbers: of 400 digits they are no float, of 20 no length or count.
-        if not (abs(value) <= LARGEST and minimum <= value <= maximum and value > above):
-            most = min(maximum, LARGEST) if value > LARGEST else maximum
-            raise argparse.ArgumentTypeError(
-                f"{printable(text, 80)!r} is not {_range(kind, minimum, most, above)}"
-            )
-        return value
+        if abs(value) <= LARGEST and minimum <= value <= maximum and value > above:
+            return value
+        most = min(maximum, LARGEST) if value > LARGEST else maximum
+        limits = {f"above {above:g}": above, f"at least {minimum:g}": minimum}
+        limits[f"at most {most:,.10g}"] = most
+        named = " and ".join(name for name, limit in limits.items() if math.isfinite(limit))
+        what = f"a{' whole' if kind is int else ''} number {named}".rstrip()
+        raise argparse.ArgumentTypeError(f"{printable(text, 80)!r} is not {what}")
 
     return parse
-
-
-def _range(kind: Callable[[str], float], minimum: float, maximum: float, above: float) -> str:
-    parts = [f"above {above:g}"] if above > -math.inf else []
-    parts += [f"at least {minimum:g}"] if minimum > -math.inf else []
-    parts += [f"at most {maximum:,.10g}"] if maximum < math.inf else []
-    return f"a{' whole' if kind is int else ''} number {' and '.join(parts)}".rstrip()
 
 
 def add_settings(parser: argparse.ArgumentParser, settings: type) -> None:
     """Add one flag for each field of a settings class, under the first line of its docstring."""
     group = parser.add_argument_group((settings.__doc__ or "").split("\n")[0].rstrip("."))
     for field in dataclasses.fields(settings):
-        if field.type is bool:
-            group.add_argument(f"--{field.name}", action="store_true", help=field.metadata["help"])
-            continue
         limits = {name: field.metadata[name] for name in ("minimum", "maximum", "above")}
-        kind = str if field.type is str else number(field.type, **limits)  # type: ignore[arg-type]
-        default = "" if field.default == "" else f" (default: {field.default})"
-        group.add_argument(
-            f"--{field.name}",
-            type=kind,
-            default=field.default,
-            choices=field.metadata["choices"],
-            metavar=None if field.metadata["choices"] else "N" if field.type is not str else "TEXT",
-            help=(field.metadata["help"] + default).replace("%", "%%"),
-        )
+        options = {"help": field.metadata["help"].replace("%", "%%"), "default": field.default}
+        if field.type is bool:
+            options["action"] = "store_true"
+        elif field.default != "":
+            options["help"] += " (default: %(default)s)"
+        if field.metadata["choices"]:
+            options["choices"] = field.metadata["choices"]
+        elif field.type is str:
+            options["metavar"] = "TEXT"
+        elif field.type is not bool:
+            options |= {"metavar": "N", "type": number(field.type, **limits)}  # type: ignore[arg-type]
+        group.add_argument(f"--{field.name}", **options)
 
 
 def settings_from(arguments: argparse.Namespace, settings: type[Settings]) -> Settings:

@@ -40,7 +40,7 @@ class ReadingSettings:
         choices=("auto", "csv", "tsv", "json", "jsonl", "txt", "archive"),
     )
     encoding: str = setting("auto", "character encoding, such as utf-8 or cp1252")
-    separator: str = setting("auto", r"what stands between columns, such as ; or \t")
+    separator: str = setting("auto", r"between columns, such as ; or \t")
     text_column: str = setting("", "column (or JSON key) with the text; otherwise found by looking")
     since: str = setting("", "only tweets from this day on, YYYY-MM-DD")
     until: str = setting("", "only tweets up to and including this day, YYYY-MM-DD")
@@ -128,7 +128,6 @@ class TrainingSettings:
     precision: str = setting(
         "auto", "number format of the arithmetic", choices=("auto", "fp32", "bf16")
     )
-    compile: bool = setting(False, "torch.compile: slow to start, faster after")
     gradient_checkpointing: bool = setting(False, "less memory, about a third slower")
     from_scratch: bool = setting(False, "random weights from the config of --model")
 

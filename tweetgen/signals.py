@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal: an exception, a wish to stop, or held for a moment."""
+"""SIGINT (Ctrl-C), SIGTERM and SIGHUP: raising KeyboardInterrupt, requesting a stop, or held."""
 
 import os
 import signal
@@ -13,7 +13,10 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *filter(None, [HANGUP]))
 
 @contextmanager
 def terminate_as_exception() -> Iterator[None]:
-    """The others unwind like Ctrl-C, so that temporary files and progress bars are cleaned up."""
+    """Inside the block SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT always does.
+
+    So temporary files and progress bars are cleaned up. The exception's argument is the signal.
+    """
 
     def handler(number: int, _frame: object) -> None:
         _leave_terminal(number)
@@ -25,53 +28,51 @@ def terminate_as_exception() -> Iterator[None]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Inside the block no stop arrives; one that came is delivered after it.
+    """Inside the block no signal is acted on; the first that came is delivered after it.
 
-    For moments in which an exception would be lost, as in an import, whose clean-up swallows it, or
-    would leave something behind, as a process that was started and is not yet known. A process
-    started inside the block never sees the signals.
+    For work that an exception must not cut: an import, whose clean-up swallows exceptions, or the
+    start of a process that nobody would end. A process started inside ignores the signals.
     """
     arrived: list[int] = []
     note = {number: lambda number, _frame: arrived.append(number) for number in STOP_SIGNALS}
-    # Blocked signals still reach the other threads of the process, and Python then runs the
-    # handlers in this one: both have to be held.
-    blocks = getattr(signal, "pthread_sigmask", None)  # not on Windows
-    before = blocks(signal.SIG_BLOCK, STOP_SIGNALS) if blocks else None
+    # A signal blocked in this thread still reaches the process's other threads, and Python then
+    # runs its handler in this one: so the handlers are replaced too.
+    set_mask = getattr(signal, "pthread_sigmask", None)  # not on Windows
+    before = set_mask(signal.SIG_BLOCK, STOP_SIGNALS) if set_mask else None
     try:
         with _handlers(note):
             yield
     finally:
-        if blocks:
-            blocks(signal.SIG_SETMASK, before)
+        if set_mask:
+            set_mask(signal.SIG_SETMASK, before)
         if arrived:
             signal.raise_signal(arrived[0])
 
 
 class StopRequest:
-    """The first signal is a wish, readable as `exit_code`; the second stops at once."""
+    """What `stop_requests` yields: called, it says whether a signal came."""
 
     def __init__(self) -> None:
-        self.exit_code = 0
+        self.exit_code = 0  # 128 + the signal's number
 
     def __call__(self) -> bool:
-        """Whether the user asked to stop."""
         return self.exit_code != 0
 
     def handle(self, number: int, _frame: object) -> None:
-        """Signal handler: remember the wish, or raise KeyboardInterrupt the second time."""
+        """Signal handler: note the first signal, raise KeyboardInterrupt at the second."""
         if self.exit_code:
             raise KeyboardInterrupt(number)
         self.exit_code = 128 + number
         _leave_terminal(number)
-        try:  # only async-signal-safe work: a print inside a print raises "reentrant call"
+        try:  # os.write, because a print inside an interrupted print raises "reentrant call"
             os.write(2, b"\nstopping after this step and saving (once more: stop at once)\n")
-        except OSError:  # who read our messages is gone: Ctrl-C ended the tee of `... 2>&1 | tee`
+        except OSError:  # Ctrl-C also ended the reader of our messages, as in `... 2>&1 | tee`
             _discard(2)
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Inside the block, signals set the yielded request instead of raising."""
+    """Inside the block the first signal only sets the yielded request; a second one raises."""
     request = StopRequest()
     with _handlers(dict.fromkeys(STOP_SIGNALS, request.handle)):
         yield request
@@ -79,15 +80,15 @@ def stop_requests() -> Iterator[StopRequest]:
 
 @contextmanager
 def _handlers(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
-    """Inside the block these handlers are set; in other threads than the main one nothing is."""
+    """Inside the block these handlers are set; outside the main thread, where none can be, none."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # whoever runs us handles signals
+        yield
         return
     before: dict[signal.Signals, Any] = {}
     try:
         for number, handler in handlers.items():
             if number == HANGUP and signal.getsignal(number) is signal.SIG_IGN:
-                continue  # nohup
+                continue  # started by nohup
             before[number] = signal.signal(number, handler)
         yield
     finally:
@@ -96,7 +97,7 @@ def _handlers(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
 
 
 def _leave_terminal(number: int) -> None:
-    """After a hang-up there is no terminal: what would be written to it goes nowhere."""
+    """After SIGHUP the terminal is gone: send what would be written to it to /dev/null."""
     if number == HANGUP:
         for stream in (1, 2):
             if os.isatty(stream):

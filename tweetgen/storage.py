@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tweetgen.device import memory_errors
 from tweetgen.errors import TweetgenError
 from tweetgen.files import atomic_write
 
 SAFE_TORCH = (2, 10)  # CVE-2025-32434 and CVE-2026-24747: older ones could be made to execute files
+WEIGHT_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 Check = Callable[[Any], bool]
 
 
 def _tensor(dtype: torch.dtype, rank: int) -> Check:
-    return lambda value: (
-        isinstance(value, torch.Tensor) and value.dtype == dtype and value.ndim == rank
-    )
+    return lambda value: isinstance(value, Tensor) and (value.dtype, value.ndim) == (dtype, rank)
 
 
 def _kind(kind: type) -> Check:
@@ -35,39 +35,26 @@ def _kind(kind: type) -> Check:
 
 
 def _json(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
     try:
-        return isinstance(json.loads(value), dict)
+        return isinstance(value, str) and isinstance(json.loads(value), dict)
     except ValueError:
         return False
 
 
 def _named_tensors(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in value.items()
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in value.items()
     )
 
 
-def _finite_weights(value: Any) -> bool:
-    return (
-        _named_tensors(value)
-        and len(value) > 0
-        and all(
-            tensor.dtype == torch.float32 and bool(torch.isfinite(tensor).all())
-            for tensor in value.values()
-        )
-    )
+def _finite_tensors(value: Any) -> bool:
+    return _named_tensors(value) and all(map(_is_finite, value.values()))
 
 
-RESUME_STATE = {
-    *("step", "finished", "history", "losses", "best_loss", "since_best", "validated_step"),
-    *("seconds", "weights", "best_weights", "averages", "first_moments", "second_moments"),
-}
-
-
-def _resume_state(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == RESUME_STATE
+def _is_finite(tensor: Tensor) -> bool:
+    # The extremes are NaN or infinite where one element is, and need no temporary of its size.
+    extremes = tensor.aminmax() if tensor.numel() else ()
+    return tensor.dtype in WEIGHT_TYPES and all(bool(value.isfinite()) for value in extremes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +68,8 @@ class Format:
     keys: dict[str, Check]
 
 
-TOKENS = Format(
-    "tweetgen.tokenizer",
+TOKEN_FILE = Format(
+    "tweetgen.tokens",
     1,
     "preprocess.py",
     "fine_tune.py --data",
@@ -99,31 +86,32 @@ TOKENS = Format(
         "fingerprint": _kind(str),
     },
 )
-MODEL = Format(
+MODEL_FILE = Format(
     "tweetgen.model",
-    1,
+    2,  # 1: float32 weights only, no adapters
     "fine_tune.py",
     "generate.py --model_path",
     {
         "config_json": _json,
-        "weights": _finite_weights,
+        "weights": lambda value: _finite_tensors(value) and len(value) > 0,
+        "adapters": _finite_tensors,
         "tokenizer_json": _json,
         "eos_token_id": _kind(int),
         "training": _kind(dict),
         "originality": _named_tensors,
     },
 )
-RESUME = Format(
+RESUME_FILE = Format(
     "tweetgen.resume",
-    1,
+    2,  # 1: of a training that could be compiled
     "fine_tune.py",
     "fine_tune.py --resume",
-    {"settings": _kind(dict), "data_fingerprint": _kind(str), "state": _resume_state},
+    {"settings": _kind(dict), "data_fingerprint": _kind(str), "state": _kind(dict)},
 )
-FORMATS = {file_format.name: file_format for file_format in (TOKENS, MODEL, RESUME)}
+FORMATS = {kind.name: kind for kind in (TOKEN_FILE, MODEL_FILE, RESUME_FILE)}
 
 
-def fingerprint(ids: torch.Tensor, offsets: torch.Tensor, validation_start: int) -> str:
+def fingerprint(ids: Tensor, offsets: Tensor, validation_start: int) -> str:
     """SHA-256, in hex, over the token ids, the tweet borders and the split."""
     digest = hashlib.sha256()
     for tensor in (ids, offsets, torch.tensor([validation_start])):
@@ -132,31 +120,34 @@ def fingerprint(ids: torch.Tensor, offsets: torch.Tensor, validation_start: int)
 
 
 def save_tokens(path: str | Path, content: dict[str, Any]) -> None:
-    """Write `data/processed.pkl`; `content` holds the keys of TOKENS.
+    """Write a token file; `content` holds the keys of TOKEN_FILE.
 
     Raises:
         TweetgenError: the file cannot be written.
     """
-    _save(path, TOKENS, content)
+    _save(path, TOKEN_FILE, content)
 
 
 def save_model(path: str | Path, content: dict[str, Any]) -> None:
-    """Write a model file; `content` holds the keys of MODEL. Raises as save_tokens."""
-    _save(path, MODEL, content)
+    """Write a model file; `content` holds the keys of MODEL_FILE. Raises as save_tokens."""
+    _save(path, MODEL_FILE, content)
 
 
 def save_resume(path: str | Path, content: dict[str, Any]) -> None:
-    """Write the state of an unfinished training. Raises as save_tokens."""
-    _save(path, RESUME, content)
+    """Write an unfinished training; `content` holds the keys of RESUME_FILE. Raises as above."""
+    _save(path, RESUME_FILE, content)
 
 
 def load_tokens(path: str | Path) -> dict[str, Any]:
     """The content of a token file, on the CPU, checked.
 
+    As with every file loaded here, tensors are private views of the file: memory is used where
+    they are read, and changing them does not change the file.
+
     Raises:
         TweetgenError: the file is missing, damaged, unsafe, of another kind or inconsistent.
     """
-    content = _load(path, TOKENS)
+    content = _load(path, TOKEN_FILE)
     problem = _tokens_problem(content)
     if problem:
         raise TweetgenError(f"{path} is damaged: {problem}. Run preprocess.py again.")
@@ -165,77 +156,12 @@ def load_tokens(path: str | Path) -> dict[str, Any]:
 
 def load_model(path: str | Path) -> dict[str, Any]:
     """The content of a model file, on the CPU, checked. Raises TweetgenError as load_tokens."""
-    return _load(path, MODEL)
+    return _load(path, MODEL_FILE)
 
 
 def load_resume(path: str | Path) -> dict[str, Any]:
     """The content of a resume file, on the CPU, checked. Raises TweetgenError as load_tokens."""
-    return _load(path, RESUME)
-
-
-def _tokens_problem(content: dict[str, Any]) -> str:
-    """What contradicts itself in a token file, or ""."""
-    ids, offsets, eos = content["ids"], content["offsets"], content["eos_token_id"]
-    num_tweets = len(offsets) - 1
-    if num_tweets < 0 or offsets[0] != 0 or offsets[-1] != len(ids):
-        return "its offsets do not span its ids"
-    if num_tweets and bool((offsets[1:] <= offsets[:-1]).any()):
-        return "its offsets do not rise"
-    if (
-        not 0 <= content["validation_start"] <= num_tweets
-        or len(content["characters"]) != num_tweets
-    ):
-        return "its parts differ in length"
-    if len(ids) and (int(ids.min()) < 0 or bool((ids[offsets[1:] - 1] != eos).any())):
-        return "a tweet does not end with the end-of-text token"
-    expected = fingerprint(ids, offsets, content["validation_start"])
-    return "" if content["fingerprint"] == expected else "its fingerprint does not match its tokens"
-
-
-def _save(path: str | Path, file_format: Format, content: dict[str, Any]) -> None:
-    assert content.keys() == file_format.keys.keys(), content.keys() ^ file_format.keys.keys()
-    _assert_plain(content)
-    document = {"format": file_format.name, "version": file_format.version} | content
-    with atomic_write(path) as file:
-        try:
-            torch.save(document, file)
-        except RuntimeError as error:
-            if isinstance(error.__context__, OSError):  # torch hides why its writer failed
-                raise error.__context__ from None
-            raise
-
-
-def _assert_plain(value: Any) -> None:
-    """Only types that `weights_only` loading gives back may be saved."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _assert_plain(key)
-            _assert_plain(item)
-    elif isinstance(value, list):
-        for item in value:
-            _assert_plain(item)
-    else:
-        assert value is None or type(value) in (str, int, float, bool, torch.Tensor), type(value)
-
-
-def _load(path: str | Path, file_format: Format) -> dict[str, Any]:
-    check_torch(torch.__version__)
-    _check_file(Path(path), file_format)
-    content: dict[str, Any] = _load_zip(path, file_format)
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != file_format.name:
-        raise _wrong_kind(path, found, file_format)
-    if content.get("version") != file_format.version:
-        raise TweetgenError(
-            f"{path} has version {content.get('version')} of its format, this program reads "
-            f"version {file_format.version}. Update tweetgen, or run {file_format.writer} again."
-        )
-    for key, is_right in file_format.keys.items():
-        if key not in content:
-            raise TweetgenError(f"{path} has no '{key}'. Run {file_format.writer} again.")
-        if not is_right(content[key]):
-            raise TweetgenError(f"{path} has a bad '{key}'. Run {file_format.writer} again.")
-    return content
+    return _load(path, RESUME_FILE)
 
 
 def check_torch(version: str) -> None:
@@ -248,15 +174,77 @@ def check_torch(version: str) -> None:
         )
 
 
-def _check_file(path: Path, file_format: Format) -> None:
+def _tokens_problem(content: dict[str, Any]) -> str:
+    """What contradicts itself in a token file, or ""."""
+    ids, offsets, border = content["ids"], content["offsets"], content["validation_start"]
+    num_tweets = len(offsets) - 1
+    if num_tweets < 0 or offsets[0] != 0 or offsets[-1] != len(ids):
+        return "its offsets do not span its ids"
+    if bool((offsets[1:] <= offsets[:-1]).any()):
+        return "its offsets do not rise"
+    if not 0 <= border <= num_tweets or len(content["characters"]) != num_tweets:
+        return "its parts differ in length"
+    ends = ids[offsets[1:] - 1]
+    if len(ids) and (int(ids.min()) < 0 or bool((ends != content["eos_token_id"]).any())):
+        return "a tweet does not end with the end-of-text token"
+    is_same = content["fingerprint"] == fingerprint(ids, offsets, border)
+    return "" if is_same else "its fingerprint does not match its tokens"
+
+
+def _save(path: str | Path, kind: Format, content: dict[str, Any]) -> None:
+    assert content.keys() == kind.keys.keys(), content.keys() ^ kind.keys.keys()
+    _assert_plain(content)
+    with atomic_write(path) as file:
+        try:
+            torch.save({"format": kind.name, "version": kind.version} | content, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # torch hides why its writer failed
+                raise error.__context__ from None
+            raise
+
+
+def _assert_plain(value: Any) -> None:
+    """Only types that `weights_only` loading gives back may be saved."""
+    if isinstance(value, dict | list):
+        parts = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        for part in parts:
+            _assert_plain(part)
+    else:
+        assert value is None or type(value) in (str, int, float, bool, Tensor), type(value)
+
+
+def _load(path: str | Path, kind: Format) -> dict[str, Any]:
+    check_torch(torch.__version__)
+    _check_zip(Path(path), kind)
+    content = _read_zip(path, kind)
+    again = f"Run {kind.writer} again"
+    if content.get("format") != kind.name:
+        raise _wrong_kind(path, content.get("format"), kind)
+    version = content.get("version")
+    if version != kind.version:
+        is_old = isinstance(version, int) and version < kind.version
+        raise TweetgenError(
+            f"{path} is of version {version}, this program reads version {kind.version}. "
+            f"{again}{'' if is_old else ', or update tweetgen'}."
+        )
+    for key, is_right in kind.keys.items():
+        if key not in content:
+            raise TweetgenError(f"{path} has no '{key}'. {again}.")
+        if not is_right(content[key]):
+            raise TweetgenError(f"{path} has a bad '{key}'. {again}.")
+    return content
+
+
+def _check_zip(path: Path, kind: Format) -> None:
     """The gate before torch: a regular file, an uncompressed zip, every checksum right."""
-    again = f"Run {file_format.writer} again"
+    again = f"Run {kind.writer} again"
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise TweetgenError(f"{path} is not a file. Name the file {file_format.writer} wrote.")
-        if not path.open("rb").read(4).startswith(b"PK"):
-            whose = "empty" if path.stat().st_size == 0 else "of an old or foreign format"
-            raise TweetgenError(f"{path} is {whose}, not a tweetgen file. {again}.")
+            raise TweetgenError(f"{path} is not a file. Name the file {kind.writer} wrote.")
+        with path.open("rb") as file:
+            if not file.read(4).startswith(b"PK"):
+                whose = "of an old or foreign format" if path.stat().st_size else "empty"
+                raise TweetgenError(f"{path} is {whose}, not a tweetgen file. {again}.")
         with zipfile.ZipFile(path) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
                 raise TweetgenError(f"{path} is compressed, as no tweetgen file is. {again}.")
@@ -271,28 +259,28 @@ def _check_file(path: Path, file_format: Format) -> None:
         raise TweetgenError(f"{path} is damaged (checksum of {Path(damaged).name}). {again}.")
 
 
-def _load_zip(path: str | Path, file_format: Format) -> Any:
+def _read_zip(path: str | Path, kind: Format) -> dict[str, Any]:
+    """What torch reads; {} for anything but a dict."""
     # torch raises RuntimeError, UnpicklingError (a subclass of Exception only) and, for records
     # that do not fit together, plain Python errors: whatever it is, the file is not ours.
     try:
         with memory_errors(f"to load {path}. Free some and try again"):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except TweetgenError:
         raise
     except Exception as error:
         raise TweetgenError(
             f"{path} is not a tweetgen file, or has unsafe content; nothing in it was executed. "
-            f"Run {file_format.writer} again, or name another file."
+            f"Run {kind.writer} again, or name another file."
         ) from error
+    return content if isinstance(content, dict) else {}
 
 
-def _wrong_kind(path: str | Path, found: Any, file_format: Format) -> TweetgenError:
+def _wrong_kind(path: str | Path, found: Any, kind: Format) -> TweetgenError:
     if isinstance(found, str) and found in FORMATS:
         other = FORMATS[found]
         return TweetgenError(
-            f"{path} was written by {other.writer} for {other.reader}, and {file_format.reader} "
-            f"needs a file of {file_format.writer}. Name another file."
+            f"{path} was written by {other.writer} for {other.reader}, and {kind.reader} "
+            f"needs a file of {kind.writer}. Name another file."
         )
-    return TweetgenError(
-        f"{path} is not a tweetgen file. Name one that {file_format.writer} wrote."
-    )
+    return TweetgenError(f"{path} is not a tweetgen file. Name one that {kind.writer} wrote.")

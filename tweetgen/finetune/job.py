@@ -170,6 +170,7 @@ class FineTuning:
             "tokenizer_json": self._tokens.tokenizer_json,
             "eos_token_id": self._tokens.eos_token_id,
             "training": {},
+            "adapters": {},
             "originality": hashes,
         }
 

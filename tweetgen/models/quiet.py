@@ -4,6 +4,8 @@ import os
 import warnings
 from typing import Any
 
+from tweetgen.errors import first_line as first_line  # moved: until its callers have followed
+
 
 def quiet_transformers() -> Any:
     """The transformers package, without its progress bars and load reports."""
@@ -13,8 +15,3 @@ def quiet_transformers() -> Any:
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     return transformers
-
-
-def first_line(error: BaseException) -> str:
-    """What an error of a library says, in one line with a full stop."""
-    return (str(error).strip() or type(error).__name__).split("\n")[0].rstrip(".") + "."

@@ -18,7 +18,7 @@ from tweetgen.errors import TweetgenError
 from tweetgen.models import context_length
 from tweetgen.settings import AUTO, TrainingSettings
 from tweetgen.training.averaging import WeightAverage
-from tweetgen.training.learner import Learner, compile_layers, set_dropout
+from tweetgen.training.learner import Learner, set_dropout
 from tweetgen.training.lora import add_lora, merged_weights
 from tweetgen.training.loss import gradient_of
 from tweetgen.training.ranks import Ranks
@@ -357,6 +357,4 @@ def _prepared(
             raise TweetgenError(
                 f"{model.config.model_type} models have none: leave out --gradient_checkpointing."
             ) from error
-    if settings.compile:
-        compile_layers(model, device)
     return learner
