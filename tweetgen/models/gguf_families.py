@@ -83,23 +83,17 @@ FAMILIES = {
     "qwen3": Family("qwen3", *_LLAMA),
     "gpt2": GPT2,
 }
-TRANSPOSED = ("attn_qkv", "attn_output", "ffn_up", "ffn_down")  # GPT-2's, see its Conv1D
+ARCHITECTURES = {family.model_type: name for name, family in FAMILIES.items()}
+ARCHITECTURES["mistral"] = "llama"  # the same layers
 
 # How Llama 3.1 and later stretch their context; only the factor differs between them.
-LLAMA3_ROPE = {
+LLAMA3_ROPE: dict[str, Any] = {
     "rope_type": "llama3",
     "low_freq_factor": 1.0,
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 8192,
 }
 ROPE_FACTORS = "rope_freqs.weight"
-
-
-def architecture_of(model_type: str) -> str | None:
-    """llama.cpp's name for a model type of transformers, None where it is not written here."""
-    by_type = {family.model_type: name for name, family in FAMILIES.items()}
-    by_type["mistral"] = "llama"  # the same layers
-    return by_type.get(model_type)
 
 
 def tensor_name(family: Family, name: str) -> str:
@@ -125,27 +119,35 @@ def gguf_name(family: Family, name: str) -> str:
 
 
 def from_gguf(family: Family, name: str, values: np.ndarray, config: Mapping[str, Any]) -> Any:
-    """A tensor of a file as transformers keeps it: GPT-2's transposed, Llama's rope order undone."""
-    part = name.split(".")[-2]
-    if family is GPT2 and part in TRANSPOSED and values.ndim == 2:
+    """A tensor of a file as transformers keeps it; `name` is the file's."""
+    if is_transposed(family, name, values.ndim):
         return np.ascontiguousarray(values.T)
-    heads = _rotated_heads(family, part, config)
+    heads = _rotated_heads(family, name, config)
     if not heads:
         return values
-    split = values.reshape(heads, values.shape[0] // heads // 2, 2, *values.shape[1:])
-    return np.ascontiguousarray(split.swapaxes(1, 2)).reshape(values.shape)
+    pairs = values.reshape(heads, values.shape[0] // heads // 2, 2, *values.shape[1:])
+    return pairs.swapaxes(1, 2).reshape(values.shape)
 
 
 def to_gguf(family: Family, name: str, values: np.ndarray, config: Mapping[str, Any]) -> Any:
-    """A tensor of transformers as files keep it: the reverse of `from_gguf`; `name` is GGUF's."""
-    part = name.split(".")[-2]
-    if family is GPT2 and part in TRANSPOSED and values.ndim == 2:
-        return np.ascontiguousarray(values.T)
-    heads = _rotated_heads(family, part, config)
+    """A tensor of transformers as files keep it: the reverse of `from_gguf`; `name` is the file's.
+
+    llama.cpp's rope turns neighbours, Llama's the halves of a head: rows 0, 1, 2, 3 of a head of
+    four become 0, 2, 1, 3.
+    """
+    if is_transposed(family, name, values.ndim):
+        return values.T
+    heads = _rotated_heads(family, name, config)
     if not heads:
         return values
-    split = values.reshape(heads, 2, values.shape[0] // heads // 2, *values.shape[1:])
-    return np.ascontiguousarray(split.swapaxes(1, 2)).reshape(values.shape)
+    halves = values.reshape(heads, 2, values.shape[0] // heads // 2, *values.shape[1:])
+    return halves.swapaxes(1, 2).reshape(values.shape)
+
+
+def is_transposed(family: Family, name: str, num_dimensions: int) -> bool:
+    """Whether transformers keeps this tensor the other way round, as GPT-2's layers do."""
+    outer = name.removesuffix(".weight") in family.outer
+    return family is GPT2 and num_dimensions == 2 and not outer
 
 
 def llama3_rope_factors(factor: float, theta: float, head_size: int) -> np.ndarray:
@@ -158,12 +160,14 @@ def llama3_rope_factors(factor: float, theta: float, head_size: int) -> np.ndarr
     low, high = LLAMA3_ROPE["low_freq_factor"], LLAMA3_ROPE["high_freq_factor"]
     turns = original * frequencies / (2 * math.pi)  # in the original context
     smooth = np.clip((turns - low) / (high - low), 0, 1)
-    return (1 / ((1 - smooth) / factor + smooth)).astype(np.float32)
+    factors: np.ndarray = (1 / ((1 - smooth) / factor + smooth)).astype(np.float32)
+    return factors
 
 
-def _rotated_heads(family: Family, part: str, config: Mapping[str, Any]) -> int:
+def _rotated_heads(family: Family, name: str, config: Mapping[str, Any]) -> int:
     """How many heads the rows of this tensor are, 0 if it is not in rope order."""
     heads = {"attn_q": "num_attention_heads", "attn_k": "num_key_value_heads"}
+    part = name.split(".")[-2]
     return int(config[heads[part]]) if family.rotates_pairs and part in heads else 0
 
 

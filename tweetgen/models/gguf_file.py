@@ -13,10 +13,7 @@ import numpy as np
 
 VERSIONS = (2, 3)
 STRING, ARRAY = 8, 9
-SCALARS = {
-    **{0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?"},
-    **{10: "<Q", 11: "<q", 12: "<d"},
-}
+SCALARS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True))
 DEFAULT_ALIGNMENT = 32
 
 
@@ -95,12 +92,12 @@ class GgufFile:
             kind, length = self._scalar("<I"), self._scalar("<Q")
             if kind not in SCALARS:
                 return [self._value(kind) for _ in range(length)]
-            numbers = np.frombuffer(self._data, np.dtype(SCALARS[kind]), length, self._at)
+            numbers = np.frombuffer(self._data, np.dtype(f"<{SCALARS[kind]}"), length, self._at)
             self._at += numbers.nbytes
             return numbers.tolist()
         if kind not in SCALARS:
             raise ValueError(f"it has an entry of unknown type {kind}")
-        return self._scalar(SCALARS[kind])
+        return self._scalar(f"<{SCALARS[kind]}")
 
     def _stored_tensor(self) -> tuple[str, StoredTensor]:
         name = self._string()

@@ -9,16 +9,18 @@ where only a package index can be reached.
 import importlib.util
 import json
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tweetgen.errors import TweetgenError
+from tweetgen.errors import TweetgenError, first_line
 from tweetgen.models import gguf_families as families
 from tweetgen.models import gguf_tokenizer
 from tweetgen.models.gguf_file import GgufFile
-from tweetgen.models.quiet import first_line, quiet_transformers
+from tweetgen.models.quiet import quiet_transformers
 
 SUFFIX = ".gguf"
 SMOLLM2 = "smollm2"
@@ -73,17 +75,14 @@ def read_content(path: Path) -> GgufContent:
     Raises:
         TweetgenError: the file is damaged, or of a kind that transformers does not know.
     """
-    try:
+    with _readable(path):
         file = GgufFile(path)
-        known = _is_known(file)
-        config = _config(file) if known else _transformers_config(path)
+        config = _config(file) if _is_known(file) else _transformers_config(path)
         if gguf_tokenizer.is_known(file.metadata):
             tokenizer_json = gguf_tokenizer.tokenizer_json_from(file.metadata)
         else:
             tokenizer_json = _transformers_tokenizer(path)
         end = file.metadata.get("tokenizer.ggml.eos_token_id")
-    except DAMAGED as error:
-        raise _unreadable(path, error) from error
     if not isinstance(end, int):
         raise TweetgenError(f"{path} does not say which token ends a text. Name another model.")
     return GgufContent(tokenizer_json, end, config)
@@ -98,13 +97,11 @@ def read_weights(path: Path, dtype: str) -> tuple[str, dict[str, Any]]:
     Raises:
         TweetgenError: the file is damaged, or of a kind that transformers does not know.
     """
-    try:
+    with _readable(path):
         file = GgufFile(path)
         if not _is_known(file):
             return _transformers_weights(path, dtype)
         return json.dumps(_config(file)), _weights(file, dtype)
-    except DAMAGED as error:
-        raise _unreadable(path, error) from error
 
 
 def _is_known(file: GgufFile) -> bool:
@@ -216,23 +213,28 @@ def _transformers_weights(path: Path, dtype: str) -> tuple[str, dict[str, Any]]:
     """The model counts itself as quantised and could not be trained: its weights are taken."""
     from tweetgen.models.building import config_json_of, weights_of
 
-    try:
-        model = quiet_transformers().AutoModelForCausalLM.from_pretrained(
-            path.parent,
-            gguf_file=path.name,
-            dtype="bfloat16" if dtype == "auto" else dtype,
-            local_files_only=True,
-        )
-    except ImportError as error:
-        raise TweetgenError(
-            f"to read {path.name}, transformers needs more packages. Run: pip install accelerate"
-        ) from error
+    model = quiet_transformers().AutoModelForCausalLM.from_pretrained(
+        path.parent,
+        gguf_file=path.name,
+        dtype="bfloat16" if dtype == "auto" else dtype,
+        local_files_only=True,
+    )
     config = json.loads(config_json_of(model))
     config.pop("quantization_config", None)
     return json.dumps(config), weights_of(model, dtype)
 
 
-def _unreadable(path: Path, error: BaseException) -> TweetgenError:
-    return TweetgenError(
-        f"{path} is not a language model that can be read: {first_line(error)} Name another model."
-    )
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What readers raise on a file that is damaged or unknown, as one line."""
+    try:
+        yield
+    except ImportError as error:
+        raise TweetgenError(
+            f"to read {path.name}, transformers needs more packages. Run: pip install accelerate"
+        ) from error
+    except DAMAGED as error:
+        raise TweetgenError(
+            f"{path} is not a language model that can be read: {first_line(error)} "
+            "Name another model."
+        ) from error

@@ -14,9 +14,7 @@ SPECIAL = (UNKNOWN, CONTROL, UNUSED)  # never in a text and never generated
 
 _CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
-_CL100K = (
-    _CONTRACTION + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|" + _SPACES
-)
+_CL100K = _CONTRACTION + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|" + _SPACES
 
 
 def _byte_level(use_regex: bool) -> dict[str, Any]:
@@ -48,11 +46,7 @@ OTHER_NAMES = {"gpt2": "gpt-2", "llama3": "llama-bpe", "llama-v3": "llama-bpe"}
 
 def is_known(metadata: dict[str, Any]) -> bool:
     """Whether `tokenizer_json_from` can build the tokenizer that a file describes."""
-    return (
-        metadata.get("tokenizer.ggml.model") == "gpt2"
-        and _rule(metadata) in PRE_TOKENIZERS
-        and "tokenizer.ggml.merges" in metadata
-    )
+    return metadata.get("tokenizer.ggml.model") == "gpt2" and _rule(metadata) in PRE_TOKENIZERS
 
 
 def tokenizer_json_from(metadata: dict[str, Any]) -> str:
@@ -66,7 +60,7 @@ def tokenizer_json_from(metadata: dict[str, Any]) -> str:
     vocabulary = {token: number for number, token in enumerate(tokens)}
     if len(vocabulary) < len(tokens) or len(kinds) != len(tokens):
         raise ValueError("its vocabulary has an entry twice")
-    merges = [merge.split(" ") for merge in metadata["tokenizer.ggml.merges"]]
+    merges = [merge.split(" ") for merge in metadata.get("tokenizer.ggml.merges", ())]
     rule = _rule(metadata)
     return tokenizer_json(
         vocabulary,
@@ -127,23 +121,27 @@ def rule_of(tokenizer_json: str) -> str:
     )
 
 
-def metadata_of(tokenizer_json: str, num_rows: int) -> dict[str, Any]:
-    """The tokens, their types and the merges of a tokenizer, for `num_rows` rows of embeddings."""
+def tokens_of(tokenizer_json: str, num_rows: int) -> tuple[list[str], list[int], list[str]]:
+    """The tokens of a tokenizer with their types, one for each row of the embedding, and merges.
+
+    Raises:
+        TweetgenError: the embedding has too few rows.
+    """
     document = json.loads(tokenizer_json)
-    tokens = [f"[PAD{number}]" for number in range(num_rows)]  # as llama.cpp's own converter
-    kinds = [UNUSED] * num_rows
-    for token, number in document["model"]["vocab"].items():
-        tokens[number], kinds[number] = token, NORMAL
+    entries = {number: (token, NORMAL) for token, number in document["model"]["vocab"].items()}
     for added in document["added_tokens"]:
         kind = CONTROL if added["special"] else USER_DEFINED
-        tokens[added["id"]], kinds[added["id"]] = added["content"], kind
+        entries[added["id"]] = (added["content"], kind)
+    if max(entries) >= num_rows:
+        raise TweetgenError("this model has fewer embeddings than its tokenizer has entries.")
+    filled = [entries.get(row, (f"[PAD{row}]", UNUSED)) for row in range(num_rows)]
     merges = document["model"]["merges"]  # older files: "a b" in place of ["a", "b"]
     joined = [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
-    return {"tokens": tokens, "kinds": kinds, "merges": joined}
+    return [token for token, _ in filled], [kind for _, kind in filled], joined
 
 
 def _rule(metadata: dict[str, Any]) -> str:
-    name = metadata.get("tokenizer.ggml.pre", "")
+    name = str(metadata.get("tokenizer.ggml.pre", ""))
     return OTHER_NAMES.get(name, name)
 
 
