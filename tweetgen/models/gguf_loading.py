@@ -142,6 +142,9 @@ def _config(file: GgufFile) -> dict[str, Any]:
         for key, value in file.metadata.items()
         if key.startswith(f"{architecture}.")
     }
+    layers = {name.split(".")[1] for name in file.tensors if name.startswith("blk.")}
+    if own["block_count"] != len(layers):
+        raise ValueError(f"it has {len(layers)} layers, and says {own['block_count']}")
     end = file.metadata.get("tokenizer.ggml.eos_token_id")
     config = {theirs: own[ours] for ours, theirs in family.keys.items() if ours in own}
     config |= {
