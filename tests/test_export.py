@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import urllib.request
 
 import pytest
 import torch
@@ -173,6 +174,60 @@ def test_gguf_file_is_the_same_model_through_transformers_own_reader(family, tmp
     for prompt in PROMPTS:  # the end token first, as our texts begin
         ids = ours.encode(prompt, add_special_tokens=False).ids
         assert tokenizer.encode(prompt) == [END_ID, *ids]
+
+
+class LlamaCpp:
+    """llama.cpp itself, a server in this process, with one file."""
+
+    def __init__(self, path):
+        xllamacpp = pytest.importorskip("xllamacpp", reason="pip install xllamacpp")
+        settings = xllamacpp.CommonParams()
+        settings.model.path, settings.n_ctx, settings.n_parallel = str(path), 64, 1
+        settings.cpuparams.n_threads, settings.warmup, settings.verbosity = 1, False, 0
+        self.server = xllamacpp.Server(settings)
+
+    def post(self, command, **content):
+        request = urllib.request.Request(
+            self.server.listening_address + command,
+            json.dumps(content).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    def greedy(self, prompt):
+        """Ids of the prompt as llama.cpp starts a text, and its likeliest continuation."""
+        ids = self.post("/tokenize", content=prompt, add_special=True)["tokens"]
+        settings = {"n_predict": NUM_TOKENS, "top_k": 1, "cache_prompt": False}
+        done = self.post("/completion", prompt=prompt, return_tokens=True, **settings)
+        return ids, done["tokens"]
+
+
+def agrees(model, start, tokens, found, tolerance=0.05):
+    """Whether continuations are equal, up to a step at which two tokens are as likely."""
+    for step, (ours, theirs) in enumerate(zip(tokens, found, strict=False)):
+        if ours != theirs:
+            values = logits(model, [*start, *tokens[:step]])[0, -1]
+            return bool((values[ours] - values[theirs]).abs() < tolerance)
+    return len(tokens) == len(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [*GGUF_FAMILIES, "smollm2"])
+def test_gguf_file_in_llama_cpp_itself_has_the_same_ids_and_greedy_tokens(family, tmp_path):
+    if family == "smollm2":
+        pytest.importorskip("xllamacpp")
+        model, tokenizer_json, end = models.load_pretrained(family)
+        model.eval()
+    else:
+        model, tokenizer_json, end = model_of(family), TOKENIZER_JSON, END_ID
+    llama_cpp = LlamaCpp(gguf_file(tmp_path, content_of(model, tokenizer_json, end)))
+    for prompt in PROMPTS:
+        start, tokens = greedy(model, tokenizer_json, end, prompt)
+        ids, found = llama_cpp.greedy(prompt)
+        assert ids == start
+        if prompt:
+            assert agrees(model, start, tokens, found), prompt
 
 
 def test_gguf_file_in_8_bits_is_half_as_large_and_near(tmp_path):
