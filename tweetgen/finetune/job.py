@@ -13,7 +13,7 @@ from tweetgen.evaluation import evaluate
 from tweetgen.finetune.files import Outputs
 from tweetgen.finetune.start import architecture_fingerprint, starting_model
 from tweetgen.generation.drawing import first_drafts, generate, load
-from tweetgen.models.export import export_folder
+from tweetgen.models import export
 from tweetgen.settings import SamplingSettings, TrainingSettings
 from tweetgen.text import copies as originality
 from tweetgen.training import Training, schedule
@@ -157,9 +157,7 @@ class FineTuning:
         """Write the finished model as a folder that transformers loads."""
         if not self._is_first:
             return
-        content = storage.load_model(self._outputs.model)
-        keys = ("config_json", "weights", "tokenizer_json", "eos_token_id")
-        export_folder(folder, *(content[key] for key in keys))
+        export("transformers", folder, storage.load_model(self._outputs.model))
         self.say(f"wrote {folder}")
 
     def _content(self, weights: dict[str, Any], hashes: dict[str, Any]) -> dict[str, Any]:

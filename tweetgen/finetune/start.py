@@ -1,13 +1,11 @@
 """The model a training starts from: a pre-trained one, an earlier model file, or random weights."""
 
 import hashlib
-import json
 from typing import Any, NamedTuple
 
 from tweetgen import models, storage
 from tweetgen.dataset import Tokens
 from tweetgen.errors import TweetgenError
-from tweetgen.models import gguf, hub
 
 # float32 weights; of what is trained also gradient, two moments of Adam, average and best value.
 BYTES_PER_PARAMETER, BYTES_PER_TRAINED = 4, 20
@@ -72,7 +70,7 @@ def starting_model(name: str, tokens: Tokens, from_scratch: bool, seed: int) -> 
 def _random_start(name: str, tokens: Tokens, seed: int) -> Start:
     from tokenizers import Tokenizer
 
-    shape = _shape(name)
+    shape = models.load_config(name)
     vocabulary_size = Tokenizer.from_str(tokens.tokenizer_json).get_vocab_size()
     model = models.model_from_scratch(shape, vocabulary_size, tokens.eos_token_id, seed)
     config_json = models.config_json_of(model)
@@ -82,15 +80,6 @@ def _random_start(name: str, tokens: Tokens, seed: int) -> Start:
 def architecture_fingerprint(config_json: str) -> str:
     """The start of the SHA-256 of a config: another one is another model."""
     return hashlib.sha256(config_json.encode()).hexdigest()[:16]
-
-
-def _shape(name: str) -> str:
-    """The config, as JSON, of the model that a name stands for."""
-    if name.endswith(".pt"):
-        return str(storage.load_model(name)["config_json"])
-    if file := gguf.find_file(name):
-        return json.dumps(gguf.read_tokenizer(file)[2])
-    return json.dumps(models.read_config(hub.find_folder(name, hub.TOKENIZER_FILES)))
 
 
 def _check_tokenizer(name: str, tokenizer_json: str, tokens: Tokens) -> None:

@@ -1,16 +1,17 @@
-"""Models and tokenizers: into the program, and out again."""
+"""Models and tokenizers by name: folders, hub names, model files of ours; and from weights."""
 
 import json
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+from transformers import AutoModelForCausalLM
 
+from tests.examples import model_content
+from tests.families import FAMILIES, family_folder, family_model
+from tests.hub_server import COMMIT
 from tests.tiny import CONTEXT_LENGTH, END, END_ID, tiny_model, tiny_model_folder
-from tweetgen import models
+from tweetgen import models, storage
 from tweetgen.errors import TweetgenError
-from tweetgen.models import hub
-from tweetgen.models.export import export_folder
 from tweetgen.tokenizer import encoder
 
 IDS = torch.tensor([[END_ID, 65, 66, 67]])
@@ -59,22 +60,38 @@ def test_weights_that_miss_a_tensor_are_refused():
         models.model_from_weights(models.config_json_of(model), weights)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_exported_folder_gives_the_same_logits_and_generates(architecture, tmp_path):
-    model = tiny_model(architecture)
-    source = models.pretrained.read_tokenizer(tiny_model_folder(tmp_path / "source", architecture))
-    config_json, weights = models.config_json_of(model), models.weights_of(model)
-    folder = tmp_path / "out" / "export"
-    export_folder(folder, config_json, weights, source.tokenizer_json, END_ID)
-    again = AutoModelForCausalLM.from_pretrained(folder)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_loaded_saved_and_loaded_again(family, tmp_path):
+    loaded = models.load_pretrained(str(family_folder(tmp_path, family)))
+    assert torch.equal(logits(loaded.model), logits(family_model(family)))
+    config_json, weights = models.config_json_of(loaded.model), models.weights_of(loaded.model)
+    again = models.model_from_weights(config_json, weights)
+    assert torch.equal(logits(again), logits(loaded.model))
+    assert models.load_tokenizer(str(tmp_path)).context_length == CONTEXT_LENGTH
+
+
+def test_weights_stay_in_16_bits_where_that_is_asked_for(tmp_path):
+    folder = family_folder(tmp_path, "llama")
+    AutoModelForCausalLM.from_pretrained(folder).bfloat16().save_pretrained(folder)
+    model = models.load_pretrained(str(folder), "auto").model
+    weights = models.weights_of(model, "auto")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
+    again = models.model_from_weights(models.config_json_of(model), weights, "auto")
     assert torch.equal(logits(again), logits(model))
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    ours = encoder(source.tokenizer_json).encode("hé 😀", add_special_tokens=False).ids
-    assert tokenizer.encode("hé 😀", add_special_tokens=False) == ours
-    assert (tokenizer.eos_token, tokenizer.eos_token_id) == (END, END_ID)
-    generated = pipeline("text-generation", str(folder))("so it", max_new_tokens=4)
-    assert generated[0]["generated_text"].startswith("so it")
-    assert models.load_pretrained(str(folder)).eos_token_id == END_ID
+    name = "model.norm.weight"  # memory is shared
+    assert again.state_dict()[name].data_ptr() == weights[name].data_ptr()
+
+
+def test_model_file_of_ours_is_a_name_too(tmp_path):
+    content = model_content("llama")
+    storage.save_model(tmp_path / "model.pt", content)
+    name = str(tmp_path / "model.pt")
+    loaded = models.load_pretrained(name)
+    tokenizer = models.load_tokenizer(name)
+    assert torch.equal(logits(loaded.model), logits(tiny_model("llama")))
+    assert tokenizer == (content["tokenizer_json"], END_ID, CONTEXT_LENGTH)
+    assert tokenizer[:2] == loaded[1:]
+    assert models.load_config(name) == content["config_json"]
 
 
 def test_model_from_scratch_has_the_given_vocabulary_and_seed(tmp_path):
@@ -123,17 +140,6 @@ def test_R12_missing_folder_is_named(name, message, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(TweetgenError, match=message):
         models.load_pretrained(name.replace("{folder}", str(tmp_path)))
-
-
-def test_hub_name_is_found_in_the_cache_without_network(tmp_path, monkeypatch):
-    repository = tmp_path / "models--someone--tiny"
-    tiny_model_folder(repository / "snapshots" / ("0" * 40))
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text("0" * 40)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert torch.equal(logits(models.load_pretrained("someone/tiny").model), logits(tiny_model()))
-    assert models.load_tokenizer("someone/tiny").eos_token_id == END_ID
 
 
 @pytest.mark.parametrize(
@@ -246,12 +252,32 @@ def test_weights_of_another_size_than_the_config_are_refused(tmp_path):
         models.load_pretrained(str(folder))
 
 
-def test_an_interrupted_download_is_not_taken_for_a_model(tmp_path):
-    folder = tiny_model_folder(tmp_path / "m")
-    assert hub._is_whole(folder, needs_weights=True)
-    index = {"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert not hub._is_whole(folder, needs_weights=True)
-    assert hub._is_whole(folder, needs_weights=False)
-    (folder / "tokenizer.json").unlink()
-    assert not hub._is_whole(folder, needs_weights=False)
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """The folder of the tiny model "someone/tiny" in a cache of the hub, without network."""
+    repository = tmp_path / "models--someone--tiny"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return tiny_model_folder(repository / "snapshots" / COMMIT)
+
+
+def test_hub_name_is_found_in_the_cache_without_network(cached):
+    assert torch.equal(logits(models.load_pretrained("someone/tiny").model), logits(tiny_model()))
+    assert models.load_tokenizer("someone/tiny").eos_token_id == END_ID
+
+
+@pytest.mark.parametrize(
+    "missing", ["model.safetensors", "tokenizer.json", "model-2-of-2.safetensors"]
+)
+def test_an_interrupted_download_is_not_taken_for_a_model(missing, cached):
+    if missing == "model-2-of-2.safetensors":
+        index = {"weight_map": {"a": "model.safetensors", "b": missing}}
+        (cached / "model.safetensors.index.json").write_text(json.dumps(index))
+    else:
+        (cached / missing).unlink()
+    with pytest.raises(TweetgenError, match="is not on this machine"):
+        models.load_pretrained("someone/tiny")
+    if missing != "tokenizer.json":
+        assert models.load_tokenizer("someone/tiny").eos_token_id == END_ID
