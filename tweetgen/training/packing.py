@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from tweetgen.dataset import Batch
+from tweetgen.dataset import PackedBatch
 
 PACKED = "tweetgen_packed"  # the name of our attention in transformers' table
 
@@ -23,7 +23,7 @@ class Layout(NamedTuple):
     row_length: int
 
 
-def make_layout(batch: Batch) -> Layout:
+def make_layout(batch: PackedBatch) -> Layout:
     """The layout of a batch, on the batch's device."""
     num_rows, row_length = len(batch.lengths), int(batch.lengths.max())
     rows = torch.arange(num_rows, device=batch.lengths.device)
