@@ -1,5 +1,6 @@
 """Tiny random models of the families of transformers that people fine-tune: name -> config."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -53,11 +54,15 @@ FAMILIES: dict[str, transformers.PretrainedConfig] = {
 }
 
 
-def family_model(family: str, seed: int = 0) -> transformers.PreTrainedModel:
+def family_model(
+    family: str, seed: int = 0, vocabulary_size: int = VOCABULARY_SIZE
+) -> transformers.PreTrainedModel:
     """A tiny model of a family with random weights, in evaluation mode, float32."""
+    config = copy.deepcopy(FAMILIES[family])
+    config.vocab_size = vocabulary_size
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = transformers.AutoModelForCausalLM.from_config(FAMILIES[family])
+        model = transformers.AutoModelForCausalLM.from_config(config)
         for parameter in model.parameters():  # biases and norms too: a lost one must show
             parameter.data += 0.05 * torch.randn_like(parameter)
     return model.eval()

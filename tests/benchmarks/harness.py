@@ -105,12 +105,16 @@ def _memory(process: int) -> int:
 def write_model(name, folder):
     """Write a model as a folder, which is all that the peers can read."""
     from tweetgen import models
-    from tweetgen.models.export import export_folder
 
     found = models.load_pretrained(name)
-    weights = models.weights_of(found.model)
-    config = models.config_json_of(found.model)
-    export_folder(str(folder), config, weights, found.tokenizer_json, found.eos_token_id)
+    content = {
+        "config_json": models.config_json_of(found.model),
+        "weights": models.weights_of(found.model),
+        "adapters": {},
+        "tokenizer_json": found.tokenizer_json,
+        "eos_token_id": found.eos_token_id,
+    }
+    models.export("transformers", folder, content)
 
 
 def environment_of(system: str) -> dict[str, str]:

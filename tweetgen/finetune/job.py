@@ -17,7 +17,7 @@ from tweetgen.finetune.files import Outputs
 from tweetgen.finetune.rounding import file_format
 from tweetgen.finetune.start import architecture_fingerprint, describe_data, starting_model
 from tweetgen.generation.drawing import first_drafts, generate, load
-from tweetgen.models.export import check_exportable, export
+from tweetgen.models import check_exportable, export
 from tweetgen.settings import SamplingSettings, TrainingSettings
 from tweetgen.text import copies
 from tweetgen.training import Training

@@ -9,7 +9,7 @@ from typing import Any
 from tweetgen.errors import TweetgenError
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-BUNDLED = "models/base"  # the default, found from any working directory
+BUNDLED = "models/base"  # found from any working directory
 TOKENIZER_FILES = ("config.json", "tokenizer*", "vocab*", "merges.txt", "*.model")
 MODEL_FILES = (*TOKENIZER_FILES, "model*.safetensors", "model.safetensors.index.json")
 
@@ -29,29 +29,36 @@ def find_folder(name: str, files: Sequence[str]) -> Path:
         raise TweetgenError(f"{folder} has no config.json. Name a folder that holds a model.")
     if os.path.exists(folder):
         raise TweetgenError(f"{folder} is a file. Name a folder that holds a model.")
-    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") != ("/" in name):
+    is_path = folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
+    if is_path or name.endswith("/") or ("/" in name and os.path.isdir(folder.parent)):
         raise TweetgenError(f"no such folder: {name}. Name a folder that holds a model.")
-    if "/" in name and os.path.isdir(folder.parent):
-        raise TweetgenError(f"no such folder: {name}. Name a folder that holds a model.")
-    return _hub_folder(name, files)
+    return cached_folder(name, files) or _fetch(name, files)
 
 
-def _hub_folder(name: str, files: Sequence[str]) -> Path:
+def cached_folder(name: str, files: Sequence[str]) -> Path | None:
+    """The folder of the hub's cache that holds these files of a model, None if some are missing.
+
+    Raises:
+        TweetgenError: no model can have this name.
+    """
     from huggingface_hub import errors, snapshot_download
 
-    wanted: dict[str, Any] = {"allow_patterns": list(files), "ignore_patterns": ["*/*"]}
     try:
-        cached = Path(snapshot_download(name, local_files_only=True, **wanted))
-        if _is_whole(cached, needs_weights="model*.safetensors" in files):
-            return cached
+        folder = Path(snapshot_download(name, local_files_only=True, **_wanted(files)))
     except errors.LocalEntryNotFoundError:
-        pass
+        return None
     except errors.HFValidationError as error:
         raise TweetgenError(
             f"'{name}' is neither a folder nor the name of a model. Check --model."
         ) from error
+    return folder if _is_whole(folder, needs_weights=files == MODEL_FILES) else None
+
+
+def _fetch(name: str, files: Sequence[str]) -> Path:
+    from huggingface_hub import errors, snapshot_download
+
     try:  # what an interrupted download left is completed
-        return Path(snapshot_download(name, **wanted))
+        return Path(snapshot_download(name, **_wanted(files)))
     except errors.GatedRepoError as error:
         raise TweetgenError(
             f"model '{name}' must be unlocked on its page first. Do so, or name another."
@@ -65,8 +72,12 @@ def _hub_folder(name: str, files: Sequence[str]) -> Path:
         ) from error
 
 
+def _wanted(files: Sequence[str]) -> dict[str, Any]:
+    return {"allow_patterns": list(files), "ignore_patterns": ["*/*"]}
+
+
 def _is_whole(folder: Path, needs_weights: bool) -> bool:
-    """Whether the cache holds all that is needed of a model."""
+    """Whether a folder of the cache holds all that is needed; a download may have been stopped."""
     tokenizers = ("tokenizer.json", "vocab.*", "*.model")
     if not (folder / "config.json").is_file() or not any(map(list, map(folder.glob, tokenizers))):
         return False

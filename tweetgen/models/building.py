@@ -1,0 +1,127 @@
+"""transformers models from configs and weights, and the reverse."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tweetgen.errors import TweetgenError, first_line
+from tweetgen.models.quiet import quiet_transformers
+
+# What the families of transformers call the longest text they can read.
+CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
+UNLIMITED_CONTEXT = 1 << 20  # models without a position table, such as Mamba
+
+
+def context_length(config: dict[str, Any]) -> int:
+    """How many tokens a model with this config can read."""
+    text_config = config.get("text_config") or config
+    return next(
+        (text_config[key] for key in CONTEXT_KEYS if isinstance(text_config.get(key), int)),
+        UNLIMITED_CONTEXT,
+    )
+
+
+def model_from_weights(
+    config_json: str, weights: dict[str, Any], dtype: str = "float32", where: str = "the model file"
+) -> Any:
+    """The transformers model with these weights, as `weights_of` gave them.
+
+    Memory is shared with `weights`, where they have the number format asked for: "float32", or
+    "auto" for the one they have.
+
+    Raises:
+        TweetgenError: the weights do not fit the config; `where` is named as their source.
+    """
+    import torch
+
+    transformers = quiet_transformers()
+    config = config_from(config_json)
+    with torch.device("meta"), _checked_config(config.model_type):
+        kind = type(transformers.AutoModelForCausalLM.from_config(config))
+    own = max((tensor.dtype for tensor in weights.values()), key=lambda kind: kind.itemsize)
+    model, report = kind.from_pretrained(
+        None,
+        config=config,
+        state_dict=dict(weights),
+        dtype=own if dtype == "auto" else dtype,
+        output_loading_info=True,
+    )
+    check_complete(report, where)
+    return model
+
+
+def model_from_scratch(config_json: str, vocabulary_size: int, eos_token_id: int, seed: int) -> Any:
+    """A model with random weights, of the config's shape but the given vocabulary.
+
+    Raises:
+        TweetgenError: no model can have this config.
+    """
+    import torch
+
+    transformers = quiet_transformers()
+    config = config_from(config_json)
+    config.vocab_size = vocabulary_size
+    config.bos_token_id = config.eos_token_id = config.pad_token_id = eos_token_id
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        with _checked_config(config.model_type):
+            return transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def weights_of(model: Any, dtype: str = "float32") -> dict[str, Any]:
+    """The model's state_dict on the CPU, each tied tensor once; memory may be shared.
+
+    In float32, or with `dtype` "auto" in the number formats that the model has.
+    """
+    weights, seen = {}, set()
+    for name, tensor in model.state_dict().items():
+        place = (tensor.device, tensor.untyped_storage().data_ptr(), tensor.storage_offset())
+        if place in seen:
+            continue
+        seen.add(place)
+        kept = tensor.detach().cpu()
+        weights[name] = kept if dtype == "auto" else kept.float()
+    return weights
+
+
+def config_json_of(model: Any) -> str:
+    """The model's config as JSON, enough to build it again."""
+    return str(model.config.to_json_string(use_diff=True))
+
+
+def config_from(config_json: str) -> Any:
+    """The transformers config that a JSON describes, defaults filled in.
+
+    Raises:
+        TweetgenError: transformers knows no such model, or no model can have this config.
+    """
+    transformers = quiet_transformers()
+    content = json.loads(config_json)
+    kind = content.pop("model_type", None)
+    if kind not in transformers.CONFIG_MAPPING:
+        raise TweetgenError(f"this transformers knows no model type {kind!r}. Update it.")
+    with _checked_config(kind):
+        return transformers.AutoConfig.for_model(kind, **content)
+
+
+def check_complete(report: dict[str, Any], where: str) -> None:
+    """Raise TweetgenError where transformers reports weights as missing or of another shape."""
+    wrong = sorted(str(name) for key in ("missing_keys", "mismatched_keys") for name in report[key])
+    if wrong:
+        raise TweetgenError(
+            f"{where} has no weights of the right shape for {wrong[0]} and {len(wrong) - 1} more. "
+            "Fetch the model again."
+        )
+
+
+@contextmanager
+def _checked_config(kind: str) -> Iterator[None]:
+    from huggingface_hub.errors import StrictDataclassError
+
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, StrictDataclassError) as error:
+        raise TweetgenError(
+            f"no {kind} model can have this config: {first_line(error)} Correct it."
+        ) from error

@@ -1,0 +1,106 @@
+"""The container of llama.cpp's models: metadata and tensors in one file, nothing to execute.
+
+Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The package gguf has a reader
+too, but it makes an array of each of the vocabulary's strings, and is ten times slower.
+"""
+
+import mmap
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+VERSIONS = (2, 3)
+STRING, ARRAY = 8, 9
+SCALARS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True))
+DEFAULT_ALIGNMENT = 32
+
+
+class StoredTensor(NamedTuple):
+    """Where a tensor lies in the file, and in which of ggml's number formats."""
+
+    shape: tuple[int, ...]  # as torch says it
+    kind: int  # of gguf.GGMLQuantizationType
+    offset: int  # bytes from the start of the tensors
+
+
+class GgufFile:
+    """An open file: its `metadata`, and its `tensors` by name, read when asked for.
+
+    Raises:
+        ValueError, struct.error: the file is damaged, or no GGUF file.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if self._data[:4] != b"GGUF":
+            raise ValueError("it does not begin as a GGUF file does")
+        version, num_tensors, num_entries = self._unpack("<IQQ", 4)
+        if version not in VERSIONS:
+            raise ValueError(f"version {version} of the format is not known")
+        self._at = 24
+        self.metadata: dict[str, Any] = {}
+        for _ in range(num_entries):
+            key = self._string()
+            self.metadata[key] = self._value(self._scalar("<I"))
+        self.tensors = dict(self._stored_tensor() for _ in range(num_tensors))
+        alignment = self.metadata.get("general.alignment", DEFAULT_ALIGNMENT)
+        self._start = -(-self._at // alignment) * alignment
+
+    def raw(self, name: str) -> np.ndarray:
+        """A tensor's rows as bytes (..., bytes of a row), in its own number format."""
+        from gguf import GGMLQuantizationType
+        from gguf.quants import quant_shape_to_byte_shape
+
+        shape, kind, offset = self.tensors[name]
+        byte_shape = quant_shape_to_byte_shape(shape, GGMLQuantizationType(kind))
+        count = int(np.prod(byte_shape, dtype=np.int64))
+        data = np.frombuffer(self._data, np.uint8, count, self._start + offset)
+        return data.reshape(byte_shape)
+
+    def values(self, name: str) -> np.ndarray:
+        """A tensor in float32; numbers of a few bits become what they stand for."""
+        from gguf import GGMLQuantizationType, quants
+
+        raw = self.raw(name)
+        values = quants.dequantize(raw, GGMLQuantizationType(self.tensors[name].kind))
+        return np.array(values) if np.shares_memory(values, raw) else values  # the file's is fixed
+
+    def _unpack(self, layout: str, at: int) -> tuple[Any, ...]:
+        return struct.unpack_from(layout, self._data, at)
+
+    def _scalar(self, layout: str) -> Any:
+        (value,) = self._unpack(layout, self._at)
+        self._at += struct.calcsize(layout)
+        return value
+
+    def _string(self) -> str:
+        length = self._scalar("<Q")
+        text = self._data[self._at : self._at + length]
+        if len(text) < length:
+            raise ValueError("it ends too early")
+        self._at += length
+        return text.decode("utf-8")
+
+    def _value(self, kind: int) -> Any:
+        if kind == STRING:
+            return self._string()
+        if kind == ARRAY:
+            kind, length = self._scalar("<I"), self._scalar("<Q")
+            if kind not in SCALARS:
+                return [self._value(kind) for _ in range(length)]
+            numbers = np.frombuffer(self._data, np.dtype(f"<{SCALARS[kind]}"), length, self._at)
+            self._at += numbers.nbytes
+            return numbers.tolist()
+        if kind not in SCALARS:
+            raise ValueError(f"it has an entry of unknown type {kind}")
+        return self._scalar(f"<{SCALARS[kind]}")
+
+    def _stored_tensor(self) -> tuple[str, StoredTensor]:
+        name = self._string()
+        shape = [self._scalar("<Q") for _ in range(self._scalar("<I"))]
+        kind, offset = self._scalar("<I"), self._scalar("<Q")
+        return name, StoredTensor(tuple(reversed(shape)), kind, offset)
