@@ -188,6 +188,7 @@ def evaluate(
     *,
     device: str = "auto",
     precision: str = "auto",
+    model: drawing.TweetModel | None = None,
 ) -> Evaluation:
     """Compare a model's first drafts, drawn without any check, with held-out tweets.
 
@@ -197,6 +198,7 @@ def evaluate(
         settings: how drafts are drawn and how long they may be; `copies` and `rank` are not used.
         num_samples: how many drafts, and at most how many human tweets.
         device: "auto" or a name that `choose_device` takes.
+        model: the model file, loaded already.
         precision: of the drafts; the bits per character are always computed in float32.
 
     Raises:
@@ -207,7 +209,7 @@ def evaluate(
             "the token file was made for another model. Give --data the file this model was "
             "trained on, or run preprocess.py with its --model."
         )
-    model = drawing.load(model_file, device, precision)
+    model = model or drawing.load(model_file, device, precision)
     drafts = drawing.first_drafts(model, settings, num_samples)
     texts = tokens.texts()
     learned, held_out = texts[: tokens.validation_start], texts[tokens.validation_start :]
@@ -247,7 +249,11 @@ def _bits_per_character(
     """Bits per character of the held-out tweets, and the share of them that EOS costs."""
     if not tokens.num_validation:
         return None, None
+    training = model_file["training"]
+    if training.get("data_fingerprint") == tokens.fingerprint:
+        found = training["bits_per_character"]
+        return found["best"], found["best_eos"] / found["best"]
     # A model of its own: learning and drawing arrange the same weights in different ways.
     model = model_from_weights(model_file["config_json"], model_file["weights"])
-    found = validate(Learner(model, device, torch.float32), tokens, Ranks())
-    return found.bits_per_character, found.eos_bits_per_character / found.bits_per_character
+    seen = validate(Learner(model, device, torch.float32), tokens, Ranks())
+    return seen.bits_per_character, seen.eos_bits_per_character / seen.bits_per_character

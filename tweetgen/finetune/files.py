@@ -91,9 +91,7 @@ class Outputs:
         self.resume.unlink(missing_ok=True)  # from here on the training is finished
         curve.draw(with_suffix(self.model, ".png"), content["training"])
 
-    def save_card(
-        self, training: dict[str, Any], samples: Sequence[str], evaluation: str
-    ) -> None:
+    def save_card(self, training: dict[str, Any], samples: Sequence[str], evaluation: str) -> None:
         """Save the card of the finished model."""
         text = card.card(training, self.model, samples, evaluation)
         write_text(with_suffix(self.model, ".md"), text)

@@ -62,7 +62,9 @@ class Progress:
         self._bar.update()
         if self._steps == STEPS_TO_TIME:
             epoch_seconds = elapsed / self._steps * self._training.steps_per_epoch
-            console.say(f"an epoch takes about {duration(epoch_seconds)}; Ctrl-C keeps the best so far")
+            console.say(
+                f"an epoch takes about {duration(epoch_seconds)}; Ctrl-C keeps the best so far"
+            )
         if self._log:
             self._write(report)
 

@@ -35,11 +35,11 @@ class Start(NamedTuple):
 
 def memory_to_train(model: Any, tokens_at_once: float) -> float:
     """About how many bytes training takes, without gradient checkpointing."""
-    weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    weights: int = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     trained: int = model.num_parameters(only_trainable=True)
     # What a config calls otherwise, transformers knows by these names too; 0 where it does not.
     layers = getattr(model.config, "num_hidden_layers", 0)
-    elements = tokens_at_once * layers * getattr(model.config, "hidden_size", 0)
+    elements: float = tokens_at_once * layers * getattr(model.config, "hidden_size", 0)
     return (
         BYTES_OF_PROGRAM + weights + BYTES_PER_TRAINED * trained + BYTES_PER_ACTIVATION * elements
     )

@@ -187,9 +187,7 @@ class Training:
         self.position.losses.append(loss / num_targets)
         seconds = self._check_limits()
         epoch = math.ceil(self.position.step / self.steps_per_epoch)
-        return StepReport(
-            self.position.step, epoch, loss / num_targets, rate, num_targets, seconds
-        )
+        return StepReport(self.position.step, epoch, loss / num_targets, rate, num_targets, seconds)
 
     def _compute_gradients(self, tweets: Tensor, num_targets: int) -> float:
         """Compute the gradients of the mean loss, over all ranks; returns the summed loss."""
