@@ -9,6 +9,7 @@ from tests.families import family_model
 from tests.tiny import VOCABULARY_SIZE, tiny_model, tiny_tokens
 from tweetgen.dataset import make_batch
 from tweetgen.training import loss as loss_module
+from tweetgen.training import packing
 from tweetgen.training.learner import Learner, set_dropout
 
 CPU = torch.device("cpu")
@@ -113,6 +114,19 @@ def test_models_whose_packed_logits_would_differ_are_trained_on_padded_rows(fami
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     assert learner.evaluate(batch).sum().item() == pytest.approx(loss.item())
     torch.testing.assert_close(gradients(model), gradients(fresh), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_plain_attention_is_that_of_torch(window):
+    torch.manual_seed(0)
+    query, keys = torch.randn(2, 4, 6, 8), [torch.randn(2, 2, 6, 8) for _ in range(2)]
+    distance = torch.arange(6)[:, None] - torch.arange(6)
+    mask = (distance >= 0) & (distance < (window or 6))
+    found, _ = packing.plain_attention(None, query, *keys, mask if window else None, scaling=0.3)
+    expected = nn.functional.scaled_dot_product_attention(
+        query, *keys, attn_mask=mask, scale=0.3, enable_gqa=True
+    )
+    torch.testing.assert_close(found, expected.transpose(1, 2))
 
 
 def test_bfloat16_gradients_are_close_to_float32():
