@@ -10,12 +10,17 @@ import argparse
 import sys
 from pathlib import Path
 from signal import SIGTERM
+from typing import TYPE_CHECKING
 
 from tweetgen import console
 from tweetgen.device import limit_spinning
 from tweetgen.files import check_writable
 from tweetgen.settings import TrainingSettings
 from tweetgen.signals import held, stop_requests
+
+if TYPE_CHECKING:
+    from tweetgen.finetune.job import FineTuning
+    from tweetgen.training.ranks import Ranks
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -34,7 +39,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--save_minutes", type=minutes, default=10.0, metavar="N", help="save the state this often")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     add("--log_path", default="", help="append a JSON line for each step to this file")
-    add("--export_path", default="", help="also write a folder that transformers loads")
+    add("--export_path", default="", help="also write a folder that other programs load")
+    add(
+        "--export_format",
+        nargs="+",
+        default=["transformers"],
+        choices=("transformers", "peft", "gguf"),
+        help="what to write there; of several, each gets a folder in it (default: transformers)",
+    )
     console.add_settings(parser, TrainingSettings)
     arguments: argparse.Namespace = parser.parse_args(argv)
     return arguments
@@ -44,59 +56,69 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = parse(argv)
-    settings = console.settings_from(arguments, TrainingSettings)
     limit_spinning()
     if arguments.export_path:
-        check_writable(Path(arguments.export_path, "config.json"))
+        check_writable(Path(arguments.export_path, "README.md"))
     if arguments.log_path:
         check_writable(arguments.log_path)
     with held():
-        from tweetgen.finetune.job import FineTuning
-        from tweetgen.finetune.progress import Progress
-        from tweetgen.training import ValidationReport
         from tweetgen.training.ranks import ranks
-
     with ranks() as group:
         with group.together():
-            job = FineTuning(
-                arguments.data,
-                arguments.output_path,
-                settings,
-                model=arguments.model,
-                device=arguments.device,
-                ranks=group,
-            )
-            if arguments.resume and job.is_finished():
-                job.say(f"{arguments.output_path} is this training, finished: nothing to do.")
-                if arguments.export_path:
-                    job.export(arguments.export_path)
-                return 0
-            if arguments.resume:
+            job = prepare(arguments, group)
+            is_new = not (arguments.resume and job.is_finished())
+            if is_new and arguments.resume:
                 job.resume()
-            else:
+            elif is_new:
                 job.set_aside_unfinished()
-        job.say(job.describe())
-        with (
-            stop_requests() as stop,
-            Progress(job.training, arguments.log_path, is_shown=group.is_first) as progress,
-        ):
-            for report in job.training.run(stop):
-                progress.show(report)
-                is_validation = isinstance(report, ValidationReport)
-                # Before the first step there is nothing to lose, and much to write.
-                if report.step and (
-                    is_validation or job.minutes_since_save() >= arguments.save_minutes
-                ):
-                    job.save_state()
-                if is_validation:
-                    job.say(f"  sample: {job.sample()}")
-            if not job.training.is_complete:
-                job.stop()
-                return stop.exit_code or 128 + SIGTERM  # of another rank
-        job.finish()
+        if is_new:
+            job.say(job.describe())
+            if exit_code := train(job, arguments, is_shown=group.is_first):
+                return exit_code
+            job.finish()
+        else:
+            job.say(f"{arguments.output_path} is this training, finished: nothing to do.")
         if arguments.export_path:
-            job.export(arguments.export_path)
+            job.export(arguments.export_path, arguments.export_format)
     return 0
+
+
+def prepare(arguments: argparse.Namespace, group: "Ranks") -> "FineTuning":
+    """The fine-tuning that the flags describe, its data and model loaded."""
+    with held():
+        from tweetgen.finetune.job import FineTuning
+
+    return FineTuning(
+        arguments.data,
+        arguments.output_path,
+        console.settings_from(arguments, TrainingSettings),
+        model=arguments.model,
+        device=arguments.device,
+        ranks=group,
+        export_formats=arguments.export_format if arguments.export_path else (),
+    )
+
+
+def train(job: "FineTuning", arguments: argparse.Namespace, *, is_shown: bool) -> int:
+    """Train to the end, or save and return the exit code of the signal that ended it."""
+    from tweetgen.finetune.progress import Progress
+    from tweetgen.training import ValidationReport
+
+    with stop_requests() as stop, Progress(job.training, arguments.log_path, is_shown) as progress:
+        for report in job.training.run(stop):
+            progress.show(report)
+            is_validation = isinstance(report, ValidationReport)
+            # Before the first step there is nothing to lose, and much to write.
+            if report.step and (
+                is_validation or job.minutes_since_save() >= arguments.save_minutes
+            ):
+                job.save_state()
+            if is_validation:
+                job.say(f"  sample: {job.sample()}")
+        if job.training.is_complete:
+            return 0
+        job.stop()
+    return stop.exit_code or 128 + SIGTERM  # of another rank
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -15,24 +14,26 @@ from tests.conftest import PROJECT
 from tests.examples import equal, tokens_content
 from tests.tiny import tiny_model, tiny_model_folder
 from tweetgen import storage
-from tweetgen.finetune import job as fine_tuning
-from tweetgen.training import Training
+from tweetgen.finetune import job as job_module
+from tweetgen.finetune.progress import Progress
+from tweetgen.generation import drawing
+from tweetgen.settings import SamplingSettings
+from tweetgen.training import StepReport
 
 FLAGS = ["--data", "tokens.pkl", "--output_path", "out/a.pt", "--batch_size", "4"]
 FLAGS += ["--epochs", "2", "--patience", "0", "--learning_rate", "0.003"]
 FIRST_KEYS = ("format", "version")  # storage writes them itself
-# fine_tune.py as a process, with something that happens after each step.
+# fine_tune.py as a process, with something that happens after each report is shown.
 PROGRAM = f"""
 import os, signal, sys
 sys.path.insert(0, {str(PROJECT)!r})
 import fine_tune
-from tweetgen.training import Training
-take_step = Training._take_step
-def take(self):
-    report = take_step(self)
+from tweetgen.finetune.progress import Progress
+show = Progress.show
+def show_and(self, report):
+    show(self, report)
     {{}}
-    return report
-Training._take_step = take
+Progress.show = show_and
 sys.exit(fine_tune.main(sys.argv[1:]))
 """
 
@@ -54,8 +55,8 @@ def fine_tune_main(*flags):
 @pytest.fixture(autouse=True)
 def _few_samples(monkeypatch):
     """What is drawn at the end is tested elsewhere: a few drafts are enough here."""
-    monkeypatch.setattr(fine_tuning, "NUM_EVALUATION_SAMPLES", 3)
-    monkeypatch.setattr(fine_tuning, "NUM_CARD_SAMPLES", 1)
+    monkeypatch.setattr(job_module, "NUM_DRAFTS", 3)
+    monkeypatch.setattr(job_module, "NUM_CARD_SAMPLES", 1)
 
 
 def outcome(path="out/a.pt"):
@@ -72,17 +73,17 @@ def names(folder="out"):
     return sorted(os.listdir(folder))
 
 
-def stop_after(monkeypatch, step, number=signal.SIGINT):
-    """Send a signal right after this step has been taken."""
-    take_step = Training._take_step
+def stop_after(monkeypatch, step, number=signal.SIGINT, times=1):
+    """Send a signal right after the report of this step has been shown."""
+    show = Progress.show
 
-    def take_and_signal(self):
-        report = take_step(self)
-        if report.step == step:
-            os.kill(os.getpid(), number)
-        return report
+    def show_and_signal(self, report):
+        show(self, report)
+        if report.step == step and isinstance(report, StepReport) == (step > 0):
+            for _ in range(times):
+                os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(Training, "_take_step", take_and_signal)
+    monkeypatch.setattr(Progress, "show", show_and_signal)
 
 
 def test_a_finished_training_leaves_model_card_and_curve(data):
@@ -92,7 +93,7 @@ def test_a_finished_training_leaves_model_card_and_curve(data):
     training = content["training"]
     assert training["bits_per_character"]["best"] < training["bits_per_character"]["before"]
     assert [entry["step"] for entry in training["history"]] == [0, 3, 6]
-    assert training["bits_per_character"].keys() == {"before", "best"}
+    assert training["base_model"] == "tiny" and content["adapters"] == {}
     assert len(training["losses"]) == 6
     card = (data / "out" / "a.md").read_text()
     assert "12 tweets" in card or "on 12" in card
@@ -122,7 +123,7 @@ def test_R24_R25_a_stopped_training_resumes_to_the_same_end(data, monkeypatch, s
     with monkeypatch.context() as patch:
         stop_after(patch, step, number)
         assert fine_tune_main("--dropout", "0.1") == code
-    assert names() == ["a.resume.pt"]
+    assert names() == ["a.resume.pt"], "nothing was validated that could be a best"
     assert fine_tune_main("--dropout", "0.1", "--resume") == 0
     assert names() == ["a.md", "a.png", "a.pt"]
     resumed = outcome()
@@ -130,16 +131,28 @@ def test_R24_R25_a_stopped_training_resumes_to_the_same_end(data, monkeypatch, s
     assert equal(resumed, outcome())
 
 
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_a_stop_after_the_first_validation_keeps_the_best_so_far(data, monkeypatch, number, code):
+    assert fine_tune_main("--seed", "1") == 0
+    earlier = outcome()
+    for step in (4, 5):
+        with monkeypatch.context() as patch:
+            stop_after(patch, step, number)
+            assert fine_tune_main(*(["--resume"] if step > 4 else [])) == code
+        best = outcome()["training"]
+        assert best["finished"] == "" and [entry["step"] for entry in best["history"]] == [0, 3]
+        next(drawing.generate(storage.load_model("out/a.pt"), [""], 1, SamplingSettings()), None)
+    assert names() == ["a.md", "a.png", "a.previous.pt", "a.pt", "a.resume.pt"]
+    assert fine_tune_main("--resume") == 0
+    assert outcome()["training"]["finished"] == "epochs"
+    assert names() == ["a.md", "a.png", "a.previous.pt", "a.pt"]
+    assert equal(outcome("out/a.previous.pt"), earlier), "no best so far may take its place"
+
+
 def test_the_second_ctrl_c_stops_at_once_and_keeps_the_old_file(data, monkeypatch):
     assert fine_tune_main() == 0
     before = (data / "out" / "a.pt").read_bytes()
-
-    def stop_twice(self):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(5)
-
-    monkeypatch.setattr(Training, "_take_step", stop_twice)
+    stop_after(monkeypatch, 4, times=2)
     assert fine_tune_main() == 130
     assert (data / "out" / "a.pt").read_bytes() == before
 
@@ -185,13 +198,14 @@ def test_R22_resuming_adapters_beside_other_weights_is_refused(data, monkeypatch
     assert "frozen_weights was" in capsys.readouterr().err
 
 
-def test_a_model_file_holds_no_adapters_but_what_they_learned(data):
-    assert fine_tune_main("--lora_rank", "2") == 0
+def test_a_model_file_holds_what_adapters_learned_in_its_weights_and_by_itself(data):
+    assert fine_tune_main("--lora_rank", "2", "--precision", "fp32") == 0
     adapted = storage.load_model("out/a.pt")
     assert fine_tune_main("--lora_rank", "0", "--output_path", "out/b.pt") == 0
     assert adapted["weights"].keys() == storage.load_model("out/b.pt")["weights"].keys()
-    before = tiny_model().state_dict()
+    before = {name: tensor.half() for name, tensor in tiny_model().state_dict().items()}
     unchanged = {n for n, value in adapted["weights"].items() if torch.equal(value, before[n])}
+    assert {name.rpartition(".")[2] for name in adapted["adapters"]} == {"lora_down", "lora_up"}
     assert "transformer.wte.weight" in unchanged
     assert "transformer.h.0.attn.c_attn.weight" not in unchanged
 
@@ -232,7 +246,7 @@ def test_R40_a_handful_of_tweets_trains_without_validation(data, num_tweets, cap
     assert fine_tune_main() == 0
     assert "no tweets are held out" in capsys.readouterr().err
     training = storage.load_model("out/a.pt")["training"]
-    assert training["bits_per_character"] == {"before": None, "best": None}
+    assert set(training["bits_per_character"].values()) == {None}
 
 
 def test_a_model_of_another_tokenizer_is_refused(data, capsys):
@@ -251,7 +265,7 @@ def test_training_continues_from_an_earlier_model_file(data):
     flags = ["--data", "tokens.pkl", "--output_path", "b.pt", "--model", "out/a.pt", "--epochs"]
     assert fine_tune.main([*flags, "1"]) == 0
     before = storage.load_model("b.pt")["training"]["bits_per_character"]["before"]
-    assert before == pytest.approx(best, rel=1e-6)
+    assert before == pytest.approx(best, rel=1e-3)  # the file holds 16 bits
 
 
 def test_an_exported_folder_gives_the_same_logits(data):
@@ -284,7 +298,7 @@ def test_R16_an_impossible_export_is_refused_before_any_work(data, capsys):
     [
         ("other", {"new_vocabulary": 300}, "Add --from_scratch"),
         ("other", {}, "Run preprocess.py with --model other"),
-        ("other.pt", {}, "Name a model file"),
+        ("other.pt", {}, "Run preprocess.py with --model other.pt"),
     ],
 )
 def test_advice_for_another_tokenizer_helps(data, capsys, model, settings, advice):
@@ -322,7 +336,7 @@ def test_a_state_without_one_of_its_parts_is_refused(data, monkeypatch, capsys):
     monkeypatch.undo()
     monkeypatch.chdir(data)
     assert fine_tune_main("--resume") == 1
-    assert "bad 'state'" in capsys.readouterr().err
+    assert "differs in 'first_moments'" in capsys.readouterr().err
 
 
 def test_R21_resuming_with_another_architecture_is_refused(data, monkeypatch, capsys):
@@ -337,12 +351,7 @@ def test_R21_resuming_with_another_architecture_is_refused(data, monkeypatch, ca
 
 
 def test_a_training_stopped_before_its_first_step_saves_nothing(data, monkeypatch, capsys):
-    def stopped(self):
-        os.kill(os.getpid(), signal.SIGINT)
-        return validate(self)
-
-    validate = Training._validate
-    monkeypatch.setattr(Training, "_validate", stopped)
+    stop_after(monkeypatch, 0)
     assert fine_tune_main() == 130
     assert "nothing to save" in capsys.readouterr().err
     assert names() == []
@@ -382,11 +391,15 @@ def test_a_training_that_nohup_started_outlives_its_terminal(data, monkeypatch):
 
 
 def test_a_sample_that_needs_too_much_memory_loses_no_step(data, monkeypatch, capsys):
-    def full(*arguments, **options):
-        raise MemoryError
+    draw, calls = job_module.first_drafts, []
 
-    monkeypatch.setattr(fine_tuning, "first_drafts", full)
-    monkeypatch.setattr("tweetgen.training.Training._validation_is_due", lambda self: self.step > 2)
+    def full(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) > 1:
+            raise MemoryError
+        return draw(*arguments, **options)
+
+    monkeypatch.setattr(job_module, "first_drafts", full)
     assert fine_tune_main() == 1
     assert "not enough memory to draw a sample; the training is saved" in capsys.readouterr().err
     assert names() == ["a.resume.pt"]
@@ -433,7 +446,7 @@ def test_a_first_sample_without_memory_promises_no_saved_state(data, monkeypatch
     def full(*arguments, **options):
         raise MemoryError
 
-    monkeypatch.setattr(fine_tuning, "first_drafts", full)
+    monkeypatch.setattr(job_module, "first_drafts", full)
     assert fine_tune_main() == 1
     message = capsys.readouterr().err
     assert "not enough memory to draw a sample; free some" in message and "saved" not in message

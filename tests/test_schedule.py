@@ -11,23 +11,24 @@ from tweetgen.training.schedule import default_learning_rate, learning_rate, val
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
-        ("cosine", [0.5, 1.0, 0.5, 0.0]),
-        ("linear", [0.5, 1.0, 0.5, 0.0]),
-        ("constant", [0.5, 1.0, 1.0, 1.0]),
+        ("cosine", [0.125, 0.875, 1.0, 0.5, 0.0]),
+        ("linear", [0.125, 0.875, 1.0, 0.5, 0.0]),
+        ("constant", [0.125, 0.875, 1.0, 1.0, 1.0]),
     ],
 )
-def test_learning_rate_rises_then_follows_the_schedule(schedule, expected):
-    settings = TrainingSettings(warmup_fraction=0.2, schedule=schedule)
-    rates = [learning_rate(fraction, 1.0, settings) for fraction in (0.1, 0.2, 0.6, 1.0)]
+def test_learning_rate_rises_for_some_steps_then_follows_the_schedule(schedule, expected):
+    settings = TrainingSettings(warmup_steps=4, schedule=schedule)
+    places = [(0, 0.0), (3, 0.0), (4, 0.0), (500, 0.5), (1000, 1.0)]
+    rates = [learning_rate(step, progress, 1.0, settings) for step, progress in places]
     assert rates == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("warmup_fraction", [0.0, 1.0])
+@pytest.mark.parametrize("warmup_steps", [0, 10, 1000])
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
-def test_learning_rate_is_never_above_the_peak(schedule, warmup_fraction):
-    settings = TrainingSettings(warmup_fraction=warmup_fraction, schedule=schedule)
-    rates = [learning_rate(step / 100, 3e-4, settings) for step in range(1, 101)]
-    assert all(0 <= rate <= 3e-4 for rate in rates) and max(rates) > 2.9e-4
+def test_learning_rate_is_never_above_the_peak(schedule, warmup_steps):
+    settings = TrainingSettings(warmup_steps=warmup_steps, schedule=schedule)
+    rates = [learning_rate(step, step / 100, 3e-4, settings) for step in range(100)]
+    assert all(0 <= rate <= 3e-4 for rate in rates)
 
 
 def test_larger_models_learn_slower():
@@ -44,8 +45,10 @@ def test_default_learning_rate_is_near_the_best_of_the_sweeps(num_parameters, ra
 @pytest.mark.parametrize(
     ("num_training", "num_validation", "steps_per_epoch", "expected"),
     [
-        (2_800, 300, 175, [175]),  # a short epoch: at its end
-        (28_000, 280, 1_750, [437, 875, 1_312, 1_750]),  # at most 500 steps apart
+        (1_224, 136, 77, [38, 77]),  # four times an epoch would cost too much
+        (1_224, 60, 77, [19, 38, 57, 77]),
+        (160, 8, 10, [10]),  # at least 10 steps apart
+        (80_000, 280, 5_000, [500 * part for part in range(1, 11)]),  # at most 500
         (28_000, 3_100, 1_750, [875, 1_750]),  # but not so often that it costs too much
         (28_000, 28_000, 1_750, [1_750]),
         (28_000, 0, 1_750, [1_750]),

@@ -5,8 +5,8 @@ import torch
 import transformers
 
 from tests.tiny import tiny_model
-from tweetgen.finetune.start import BYTES_PER_PARAMETER, BYTES_PER_TRAINED, memory_to_train
-from tweetgen.training.lora import add_lora
+from tweetgen.finetune.start import memory_to_train
+from tweetgen.training.lora import add_adapters
 
 SMOLLM2 = transformers.LlamaConfig(
     vocab_size=49152,
@@ -30,13 +30,22 @@ def test_memory_to_train_is_about_what_was_measured(config, tokens, rank, gigaby
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(config)
     if rank:
-        add_lora(model, rank, seed=0)
+        add_adapters(model, rank, 0, torch.float32)
     assert memory_to_train(model, tokens) == pytest.approx(gigabytes * 1e9, rel=0.2)
 
 
 def test_what_is_not_trained_takes_its_own_memory_alone():
     model, adapted = tiny_model(), tiny_model()
-    add_lora(adapted, 1, seed=0)
+    add_adapters(adapted, 1, 0, torch.float32)
     size, trained = model.num_parameters(), adapted.num_parameters(only_trainable=True)
     saved = memory_to_train(model, 10) - memory_to_train(adapted, 10)
-    assert saved == BYTES_PER_TRAINED * (size - trained) - BYTES_PER_PARAMETER * trained > 0
+    assert saved == 20 * (size - trained) - 4 * trained > 0
+
+
+def test_frozen_weights_of_16_bits_take_half_the_memory():
+    with torch.device("meta"):
+        models = [transformers.AutoModelForCausalLM.from_config(SMOLLM2) for _ in range(2)]
+    for model, dtype in zip(models, (torch.float32, torch.bfloat16), strict=True):
+        add_adapters(model, 16, 0, dtype)
+    layers = 30 * (2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536)
+    assert memory_to_train(models[0], 10) - memory_to_train(models[1], 10) == 2 * layers

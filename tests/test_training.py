@@ -16,13 +16,12 @@ from tweetgen.errors import TweetgenError
 from tweetgen.models import weights_of
 from tweetgen.settings import TrainingSettings
 from tweetgen.training import StepReport, Training, ValidationReport
-from tweetgen.training import learner as learner_module
 from tweetgen.training.learner import Learner
 
 CPU = torch.device("cpu")
 TEXTS = ["so it goes", "a", "we are made of star stuff", "why?", "42", "no.", "ok then", "hm"]
 TOKENS = tiny_tokens([*TEXTS, "so be it", "star?"], num_validation=2)
-SETTINGS = TrainingSettings(epochs=3, batch_size=4, learning_rate=0.01, patience=0)
+SETTINGS = TrainingSettings(epochs=3, batch_size=4, learning_rate=0.01, patience=0, warmup_steps=0)
 
 
 def start(tokens=TOKENS, architecture="gpt2", **changes):
@@ -129,17 +128,10 @@ def test_eos_is_learned():
     assert chance_of_eos(training.model, "abc") > 0.9
 
 
-def test_eos_is_not_learned_where_its_loss_is_masked(monkeypatch):
-    add = learner_module.add_loss_gradients
-
-    def without_eos(hidden, head, targets, scale):
-        real = targets != END_ID
-        slope = torch.zeros_like(hidden)
-        loss, slope[real] = add(hidden[real], head, targets[real], scale)
-        return loss, slope
-
-    monkeypatch.setattr(learner_module, "add_loss_gradients", without_eos)
-    training = start(tiny_tokens(["ab", "abc"]), epochs=60, batch_size=2)
+def test_eos_is_not_learned_where_it_is_no_target():
+    tweets = tiny_tokens(["ab", "abc"])
+    without_eos = dataclasses.replace(tweets, ids=tweets.ids.where(tweets.ids != END_ID, 65))
+    training = start(without_eos, epochs=60, batch_size=2)
     list(training.run())
     assert chance_of_eos(training.model, "abc") < 0.1
 
@@ -159,12 +151,22 @@ def test_best_weights_are_those_of_the_lowest_validation_loss():
 
 
 @pytest.mark.parametrize(("patience", "validations"), [(0, 7), (1, 2), (2, 3)])
-def test_patience_counts_validations_without_improvement(patience, validations):
-    training = start(learning_rate=1.0, epochs=6, patience=patience)  # gets worse at once
+def test_patience_counts_epochs_without_improvement(patience, validations):
+    training = start(learning_rate=1.0, warmup_steps=0, epochs=6, patience=patience)  # gets worse
     list(training.run())
-    assert len(training.history) == validations
-    assert training.finished == ("patience" if patience else "epochs")
+    assert len(training.position.history) == validations
+    assert training.position.finished == ("patience" if patience else "epochs")
     assert training.is_complete
+
+
+def test_the_stop_comes_half_an_epoch_after_the_best_at_the_latest():
+    texts = [f"{number} of {number * 7 % 40} stars" for number in range(200)]
+    settings = {"batch_size": 2, "learning_rate": 0.02, "patience": TrainingSettings().patience}
+    training = start(tiny_tokens(texts, num_validation=5), epochs=30, lora_rank=4, **settings)
+    list(training.run())
+    position = training.position
+    assert position.finished == "patience"
+    assert position.step - position.best_step <= training.steps_per_epoch / 2
 
 
 @pytest.mark.parametrize("texts", [["just one tweet"], ["one", "two"]])
@@ -192,14 +194,10 @@ def test_what_is_saved_is_the_average_of_the_weights():
 
 
 def test_max_steps_bounds_the_run_and_is_where_the_schedule_ends():
-    training = start(max_steps=3, learning_rate=1.0, schedule="cosine")
+    training = start(max_steps=3, learning_rate=1.0, schedule="cosine", warmup_steps=0)
     rates = [report.learning_rate for report in steps(training)]
-    assert (len(rates), training.finished) == (3, "max_steps")
-    assert rates == pytest.approx([1 / 2 * (1 + math.cos(math.pi * x)) for x in place_of(3)])
-
-
-def place_of(num_steps, warmup=0.05):
-    return [((step + 0.5) / num_steps - warmup) / (1 - warmup) for step in range(num_steps)]
+    assert (len(rates), training.position.finished) == (3, "max_steps")
+    assert rates == pytest.approx([(1 + math.cos(math.pi * x)) / 2 for x in (1 / 6, 3 / 6, 5 / 6)])
 
 
 def test_max_minutes_bounds_the_run(monkeypatch):
@@ -207,7 +205,7 @@ def test_max_minutes_bounds_the_run(monkeypatch):
     monkeypatch.setattr("tweetgen.training.loop.time.monotonic", lambda: float(next(clock)))
     training = start(epochs=100, max_minutes=2, schedule="cosine")
     rates = [report.learning_rate for report in steps(training)]
-    assert 1 < len(rates) < 12 and training.finished == "max_minutes"
+    assert 1 < len(rates) < 12 and training.position.finished == "max_minutes"
     assert rates[-1] < 0.2 * max(rates), "the schedule must follow the clock to its end"
 
 
@@ -267,7 +265,7 @@ def test_R19_resumed_after_any_report_ends_in_the_same_bits(kind, every):
     changes = {"epochs": 6, "dropout": 0.1, "weight_decay": 0.1} | kind
     reference = start(**changes)
     num_reports = len(list(reference.run()))
-    assert reference.step == 12
+    assert reference.position.step == 12
     for number in range(0, num_reports, every):
         state = stopped_after(start(**changes), number)
         torch.rand(number)  # whatever else draws random numbers meanwhile
@@ -320,9 +318,9 @@ def test_R27_not_finite_stops_before_the_update(bad, value, monkeypatch):
 
     def broken(learner, batch, scale):
         loss = add(learner, batch, scale)
-        if training.step == 2 and bad == "gradient":
+        if training.position.step == 2 and bad == "gradient":
             next(learner.model.parameters()).grad[0, 0] = value
-        return loss * value if training.step == 2 and bad == "loss" else loss
+        return loss * value if training.position.step == 2 and bad == "loss" else loss
 
     monkeypatch.setattr(Learner, "add_gradients", broken)
     with pytest.raises(
@@ -333,7 +331,7 @@ def test_R27_not_finite_stops_before_the_update(bad, value, monkeypatch):
     for report in reference.run():
         if report.step == 2:
             break
-    assert training.step == 2
+    assert training.position.step == 2
     assert_same_weights(weights_of(training.model), weights_of(reference.model))
 
 

@@ -98,9 +98,7 @@ class TrainingSettings:
     learning_rate: float = setting(
         0.0, "peak learning rate; 0 = by model size", minimum=0, maximum=1
     )
-    warmup_fraction: float = setting(
-        0.05, "share of all steps spent warming up", minimum=0, maximum=1
-    )
+    warmup_steps: int = setting(10, "steps over which the learning rate rises", minimum=0)
     schedule: str = setting(
         "constant", "learning rate after warm-up", choices=("constant", "cosine", "linear")
     )
@@ -119,8 +117,8 @@ class TrainingSettings:
         minimum=AUTO,
     )
     accumulate: int = setting(1, "split each batch into this many, for less memory", minimum=1)
-    patience: int = setting(
-        2, "stop after this many validations without improvement; 0 = never", minimum=0
+    patience: float = setting(
+        0.5, "stop after this many epochs without improvement; 0 = never", minimum=0
     )
     max_steps: int = setting(0, "stop after this many steps; 0 = no limit", minimum=0)
     max_minutes: float = setting(0.0, "stop after this many minutes; 0 = no limit", minimum=0)

@@ -1,16 +1,19 @@
-"""What a training leaves for people: the model's card (Markdown) and its loss curve (PNG)."""
+"""What a training leaves for people: the model's card, in Markdown."""
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tweetgen.console import printable
-from tweetgen.files import atomic_write
-
-SMOOTHING_STEPS = 20  # a step's loss is of one batch: the mean of this many shows the trend
+from tweetgen.files import with_suffix
 
 CARD = """\
+---
+{metadata}
+---
+
 # {name}
 
 {model_name}, fine-tuned with tweetgen on {train_tweets:,} tweets. Draw tweets with
@@ -48,67 +51,99 @@ those. Drafts that repeat a training tweet are drawn again by default; the model
 of the training tweets, not their text, but the weights remember more than the hashes show.
 """
 
+# What is known of bases: the start of their names, their license, their name on the hub.
+BASES = (
+    ("models/base", "mit", ""),
+    ("smollm2", "apache-2.0", "HuggingFaceTB/SmolLM2-135M-Instruct"),
+    ("HuggingFaceTB/SmolLM", "apache-2.0", "{}"),
+    ("Qwen/Qwen3", "apache-2.0", "{}"),
+    ("openai-community/gpt2", "mit", "{}"),
+    ("gpt2", "mit", "openai-community/{}"),
+)
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+SCRIPTS = {"ja": "ぁ-ヿ", "ko": "가-힣", "ar": "؀-ۿ", "ru": "а-яё", "zh": "一-鿿"}
+# Words that each language has in every third sentence, and the others hardly ever.
+FREQUENT_WORDS = {
+    "en": "the and is of to you",
+    "es": "que los el las una por",
+    "fr": "les des est et une pour",
+    "de": "der die und ist das nicht",
+    "pt": "que não uma os em com",
+    "it": "che di per non il una",
+    "nl": "het een van en niet dat",
+}
+# For --resume, not for people.
+NOT_SHOWN = {"model", "architecture", "frozen_weights", "precision", "patience"}
 
-def card(training: dict[str, Any], model_path: Path, curve_path: Path, evaluation: str) -> str:
-    """The card of a model file, as Markdown.
+
+def card(
+    training: dict[str, Any], model_path: Path, samples: Sequence[str], evaluation: str
+) -> str:
+    """The card of a model file, as Markdown that begins with the hub's metadata.
 
     `training` is that part of the model file, `evaluation` the table of its first drafts.
     """
     return CARD.format(
+        metadata=metadata(training),
         name=model_path.stem,
         path=model_path,
-        curve=curve_path.name,
+        curve=with_suffix(model_path, ".png").name,
         model_name=training["model_name"],
         train_tweets=training["num_train_tweets"],
         data=_data_lines(training),
         settings=_table([("setting", "value"), *_setting_rows(training)]),
         progress=_progress_table(training),
-        samples="\n".join(f"- {_inline(sample)}" for sample in training["samples"]),
+        samples="\n".join(f"- {_inline(sample)}" for sample in samples),
         evaluation=evaluation,
     )
 
 
-def draw_curve(path: Path, training: dict[str, Any]) -> None:
-    """Write a PNG of training and validation loss by step, the best validation marked.
+def metadata(training: dict[str, Any]) -> str:
+    """The lines of YAML that the hub reads from a card. No data set is named: tweets are private.
 
-    Raises:
-        TweetgenError: the file cannot be written.
+    https://huggingface.co/docs/hub/model-cards
     """
-    # Figure without pyplot: no window system and no global state.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
-    axes = figure.subplots()
-    losses = training["losses"]
-    smooth = smoothed(losses, SMOOTHING_STEPS)
-    axes.plot(range(1, len(losses) + 1), losses, color="0.85", linewidth=0.8)
-    axes.plot(range(1, len(losses) + 1), smooth, color="tab:blue", label="training")
-    validated = [entry for entry in training["history"] if entry["loss"] is not None]
-    if validated:
-        steps = [entry["step"] for entry in validated]
-        values = [entry["loss"] for entry in validated]
-        best = min(range(len(values)), key=values.__getitem__)
-        axes.plot(steps, values, "o-", color="tab:orange", markersize=4, label="validation")
-        label = f"best: {values[best]:.3f} at step {steps[best]:,}"
-        axes.plot(steps[best], values[best], "*", color="tab:red", markersize=14, label=label)
-    axes.set(xlabel="step", ylabel="loss (nats per token)", title=training["model_name"])
-    axes.grid(alpha=0.3)
-    axes.legend()
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png")
+    base = training["base_model"]
+    known = next((entry for entry in BASES if base.startswith(entry[0])), None)
+    license_name, hub_name = known[1:] if known else ("unknown", "{}")
+    hub_name = hub_name.format(base)
+    lines = [f"license: {license_name}", f"language: {training['language']}"]
+    if HUB_NAME.fullmatch(hub_name) and not Path(hub_name).exists():
+        lines += [f"base_model: {hub_name}", "base_model_relation: finetune"]
+    lines += ["library_name: transformers", "pipeline_tag: text-generation", "tags:"]
+    lines += [f"- {tag}" for tag in ("tweets", "tweetgen")]
+    return "\n".join([*lines, "- lora"] if training["settings"].get("lora_rank") else lines)
 
 
-def smoothed(values: list[float], width: int) -> list[float]:
-    """The mean of each value and up to `width - 1` values before it.
+def language_of(texts: Sequence[str]) -> str:
+    """The ISO 639 code of the language most of the texts are in, "und" if none is known."""
+    text = " ".join(texts).casefold()
+    letters = len(re.findall(r"\w", text)) or 1
+    for code, letter in SCRIPTS.items():
+        if len(re.findall(f"[{letter}]", text)) / letters > 0.2:
+            return code
+    words = re.findall(r"[^\W\d_]+", text)
+    shares = {
+        code: sum(word in frequent.split() for word in words) / (len(words) or 1)
+        for code, frequent in FREQUENT_WORDS.items()
+    }
+    best = max(shares, key=shares.__getitem__)
+    return best if shares[best] > 0.05 else "und"
 
-    >>> smoothed([2.0, 4.0, 9.0], 2)
-    [2.0, 3.0, 6.5]
-    """
-    means, window_sum = [], 0.0
-    for position, value in enumerate(values):
-        window_sum += value - (values[position - width] if position >= width else 0.0)
-        means.append(window_sum / min(position + 1, width))
-    return means
+
+def perplexity(loss: float) -> float:
+    """exp(loss): how many equally likely tokens the model hesitates between, at `loss` nats."""
+    return math.exp(min(loss, 700.0))  # exp(710) overflows a float
+
+
+def readable(value: Any) -> str:
+    """A setting's value as a person writes it: 0.0005692794201335083 -> "5.7e-4"."""
+    if not isinstance(value, float):
+        return str(value).replace("True", "yes")
+    if value and abs(value) < 1e-2:
+        digits, exponent = f"{value:.1e}".split("e")
+        return f"{digits.removesuffix('.0')}e{int(exponent)}"
+    return f"{value:.4g}"
 
 
 def _data_lines(training: dict[str, Any]) -> str:
@@ -130,8 +165,9 @@ def _data_lines(training: dict[str, Any]) -> str:
 
 
 def _setting_rows(training: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = [("parameters", f"{training['num_parameters']:,}"), ("loss", "cross-entropy")]
-    rows += [(name.replace("_", " "), str(value)) for name, value in training["settings"].items()]
+    used = {n: v for n, v in training["settings"].items() if v and n not in NOT_SHOWN}
+    rows = [("parameters", f"{training['num_parameters']:,}")]
+    rows += [(name.replace("_", " "), readable(value)) for name, value in used.items()]
     return [*rows, ("time", f"{training['seconds'] / 60:.1f} minutes")]
 
 
@@ -143,7 +179,7 @@ def _progress_table(training: dict[str, Any]) -> str:
         rows.append(
             (
                 f"{entry['step']:,}",
-                f"{entry['epoch']:g}",
+                f"{entry['epoch']:.3g}",
                 _figure(entry["training_loss"]),
                 _figure(loss),
                 "-" if loss is None else f"{perplexity(loss):,.1f}",
@@ -151,11 +187,6 @@ def _progress_table(training: dict[str, Any]) -> str:
             )
         )
     return _table(rows)
-
-
-def perplexity(loss: float) -> float:
-    """exp(loss): how many equally likely tokens the model hesitates between, at `loss` nats."""
-    return math.exp(min(loss, 700.0))  # exp(710) overflows a float
 
 
 def _figure(value: float | None) -> str:

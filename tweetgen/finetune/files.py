@@ -1,13 +1,15 @@
 """The files of one training: model, unfinished state, card, curve, and what older ones left."""
 
 import dataclasses
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tweetgen import storage
 from tweetgen.errors import TweetgenError
 from tweetgen.files import check_writable, keep_previous, with_suffix, write_text
-from tweetgen.finetune import card as report
+from tweetgen.finetune import card, curve
 
 # It counts from the training's first run and bends the learning rate; more of it may be wanted.
 FREE_TO_CHANGE = {"max_minutes"}
@@ -55,10 +57,10 @@ class Outputs:
                 "Start it with the same command without --resume."
             )
         content = storage.load_resume(self.resume)
-        step = content["state"].get("step", 0)
+        state: dict[str, Any] = content["state"]
         if content["data_fingerprint"] != fingerprint:
             raise TweetgenError(
-                f"the token file changed since step {step:,} of {self.resume}. "
+                f"the token file changed since step {state.get('step', 0):,} of {self.resume}. "
                 "Give the same --data, or start anew without --resume."
             )
         changes = _changes(content["settings"], settings)
@@ -67,7 +69,6 @@ class Outputs:
                 f"cannot resume {self.resume} with other settings: {'; '.join(changes)}. "
                 "Use the old values, or start anew without --resume."
             )
-        state: dict[str, Any] = content["state"]
         return state
 
     def is_finished(self, settings: dict[str, Any], fingerprint: str) -> bool:
@@ -75,18 +76,49 @@ class Outputs:
         if self.resume.exists() or not self.model.exists():
             return False
         training = storage.load_model(self.model)["training"]
-        same_data = training.get("data_fingerprint") == fingerprint
-        return same_data and not _changes(training.get("settings", {}), settings)
+        return bool(training.get("finished")) and _is_same(training, settings, fingerprint)
 
-    def save_finished(self, content: dict[str, Any], evaluation: str) -> None:
-        """Save model, card and curve; keep the model that was there; drop the unfinished state."""
-        keep_previous(self.model, with_suffix(self.model, ".previous.pt"))
+    def save_model(self, content: dict[str, Any]) -> None:
+        """Save a model file; the one that was there is kept, unless it is of this training."""
+        training = content["training"]
+        if not self._is_unfinished(training["settings"], training["data_fingerprint"]):
+            keep_previous(self.model, with_suffix(self.model, ".previous.pt"))
         storage.save_model(self.model, content)
+
+    def save_finished(self, content: dict[str, Any]) -> None:
+        """Save the model and its loss curve, and drop the unfinished state."""
+        self.save_model(content)
         self.resume.unlink(missing_ok=True)  # from here on the training is finished
-        curve = with_suffix(self.model, ".png")
-        report.draw_curve(curve, content["training"])
-        card = report.card(content["training"], self.model, curve, evaluation)
-        write_text(with_suffix(self.model, ".md"), card)
+        curve.draw(with_suffix(self.model, ".png"), content["training"])
+
+    def save_card(self, training: dict[str, Any], samples: Sequence[str], evaluation: str) -> None:
+        """Save the card of the finished model."""
+        text = card.card(training, self.model, samples, evaluation)
+        write_text(with_suffix(self.model, ".md"), text)
+
+    def copy_card(self, folder: Path) -> None:
+        """Write card and curve into the folder of an export, as its page on the hub."""
+        text = with_suffix(self.model, ".md")
+        if text.exists():
+            write_text(folder / "README.md", text.read_text("utf-8"))
+        picture = with_suffix(self.model, ".png")
+        if picture.exists():
+            shutil.copyfile(picture, folder / picture.name)
+
+    def _is_unfinished(self, settings: dict[str, Any], fingerprint: str) -> bool:
+        """Whether the model file is the best so far of this very training."""
+        if not self.model.exists():
+            return False
+        try:
+            training = storage.load_model(self.model)["training"]
+        except TweetgenError:  # whatever it is, it is kept
+            return False
+        return not training.get("finished") and _is_same(training, settings, fingerprint)
+
+
+def _is_same(training: dict[str, Any], settings: dict[str, Any], fingerprint: str) -> bool:
+    same_data = training.get("data_fingerprint") == fingerprint
+    return same_data and not _changes(training.get("settings", {}), settings)
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -2,28 +2,34 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tweetgen import console, storage
-from tweetgen.dataset import Tokens
+from tweetgen.dataset import TokenizedTweets
 from tweetgen.device import choose_device, choose_precision, memory_errors
 from tweetgen.evaluation import evaluate
+from tweetgen.finetune import card
 from tweetgen.finetune.files import Outputs
-from tweetgen.finetune.start import architecture_fingerprint, starting_model
+from tweetgen.finetune.rounding import file_format
+from tweetgen.finetune.start import architecture_fingerprint, describe_data, starting_model
 from tweetgen.generation.drawing import first_drafts, generate, load
-from tweetgen.models import export
+from tweetgen.models import check_exportable, export
 from tweetgen.settings import SamplingSettings, TrainingSettings
-from tweetgen.text import copies as originality
-from tweetgen.training import Training, schedule
-from tweetgen.training.lora import frozen_fingerprint, merged_weights
+from tweetgen.text import copies
+from tweetgen.training import Training
+from tweetgen.training.lora import adapters_of, final_weights, frozen_fingerprint
 from tweetgen.training.ranks import Ranks
 
 SAMPLE_TOKENS = 80  # a longer draft is no tweet, and takes a large model half a minute to end
 NUM_CARD_SAMPLES = 5
 GO_ON = "the training is saved: free some, and add --resume"
-NUM_EVALUATION_SAMPLES = 100  # enough for the card; generate.py --evaluate draws 500
+# Drafts in the card's table; generate.py --evaluate draws 500. Two cores draw 64 of SmolLM2-135M,
+# one batch, in about 8 s, and 100 of models/base in 1 s.
+NUM_DRAFTS, NUM_DRAFTS_LARGE, LARGE_MODEL = 100, 64, 50e6
 
 
 class FineTuning:
@@ -38,30 +44,35 @@ class FineTuning:
         model: str,
         device: str,
         ranks: Ranks,
+        export_formats: Sequence[str] = (),
     ) -> None:
         """Load data and model.
 
         Raises:
-            TweetgenError: something cannot be read, or the output could not be written.
+            TweetgenError: something cannot be read, or an output could not be written.
         """
         self.say: Callable[[str], None] = console.say if ranks.is_first else lambda text: None
         self._outputs = Outputs(Path(output_path))
         self._outputs.check()
         self._is_first = ranks.is_first
-        self._tokens = Tokens.from_file(storage.load_tokens(data_path))
-        name = model or self._tokens.tokenizer_name
-        self._start = starting_model(name, self._tokens, settings.from_scratch, settings.seed)
+        self._tweets = TokenizedTweets.from_file(storage.load_tokens(data_path))
+        name = model or self._tweets.tokenizer_name
+        self._start = starting_model(name, self._tweets, settings.from_scratch, settings.seed)
         place = choose_device(device)
         precision = choose_precision(settings.precision, place)
         self._device, self._sampling = device, SamplingSettings(seed=settings.seed)
         self.training = Training(
             self._start.model,
-            self._tokens,
+            self._tweets,
             settings,
             device=place,
             precision=precision,
             ranks=ranks,
         )
+        for kind in export_formats:
+            has_adapters = bool(self.training.lora_rank)
+            tokenizer_json = self._tweets.tokenizer_json
+            check_exportable(kind, self._start.config_json, has_adapters, tokenizer_json)
         # What --resume must find unchanged, and the card shows.
         self._identity = dataclasses.asdict(settings) | {
             "model": name,
@@ -75,21 +86,18 @@ class FineTuning:
 
     def describe(self) -> str:
         """What is about to be trained on what, in a few lines."""
-        tokens = self._tokens
-        num_tokens = int(tokens.offsets[tokens.validation_start])
-        advice = schedule.advice(tokens.num_training, num_tokens, tokens.num_validation)
-        settings = self.training.settings
-        tweets_at_once = settings.batch_size / settings.accumulate
-        start = self._start.describe(tweets_at_once * num_tokens / tokens.num_training)
-        return f"{start}\n{advice}"
+        tweets, settings = self._tweets, self.training.settings
+        tokens_a_tweet = int(tweets.offsets[tweets.validation_start]) / tweets.num_training
+        tokens_at_once = settings.batch_size / settings.accumulate * tokens_a_tweet
+        return f"{self._start.describe(tokens_at_once)}\n{describe_data(tweets)}"
 
     def is_finished(self) -> bool:
         """Whether the model file is the end of this very training."""
-        return self._outputs.is_finished(self._identity, self._tokens.fingerprint)
+        return self._outputs.is_finished(self._identity, self._tweets.fingerprint)
 
     def resume(self) -> None:
         """Go on from the saved state. Raises TweetgenError if there is none of this training."""
-        self.training.restore(self._outputs.load_state(self._identity, self._tokens.fingerprint))
+        self.training.restore(self._outputs.load_state(self._identity, self._tweets.fingerprint))
 
     def set_aside_unfinished(self) -> None:
         """Keep the state of an unfinished training that is about to be replaced."""
@@ -104,30 +112,34 @@ class FineTuning:
         """Save all that is needed to go on from here."""
         if self._is_first:
             state = self.training.state()
-            self._outputs.save_state(self._identity, self._tokens.fingerprint, state)
+            self._outputs.save_state(self._identity, self._tweets.fingerprint, state)
         self._saved = time.monotonic()
-
-    def stop(self) -> None:
-        """Save the state of a training that is stopped, if there is anything to save."""
-        if not self.training.step:
-            self.say("stopped before the first step: there is nothing to save")
-            return
-        self.save_state()
-        self.say("stopped and saved; go on with the same command and --resume")
 
     def minutes_since_save(self) -> float:
         """How long ago the state was last saved."""
         return (time.monotonic() - self._saved) / 60
 
+    def stop(self) -> None:
+        """Save the state of a training that is stopped and, if it was validated, its best model."""
+        if not self.training.position.step:
+            self.say("stopped before the first step: there is nothing to save")
+            return
+        self.save_state()
+        best = ""
+        if self.training.position.validated_step and self._is_first:
+            self._outputs.save_model(self._model_file(self._tweets.texts()))
+            best = f"; the best so far is in {self._outputs.model}"
+        self.say(f"stopped and saved{best}; go on with the same command and --resume")
+
     def sample(self) -> str:
         """The first draft of the model as it is now, good or not."""
-        advice = GO_ON if self.training.step else "free some, or name a smaller model"
+        advice = GO_ON if self.training.position.step else "free some, or name a smaller model"
         with self.training.average.in_place(), memory_errors(f"to draw a sample; {advice}"):
             return self._first_draft()
 
     def _first_draft(self) -> str:
-        content = self._content(merged_weights(self.training.model), {})
-        model = load(content, self._device)
+        weights = final_weights(self.training.model, torch.float32)
+        model = load(self._content(weights, {}), self._device)
         return first_drafts(model, self._sampling, 1, SAMPLE_TOKENS)[0].text
 
     def finish(self) -> None:
@@ -137,64 +149,81 @@ class FineTuning:
                 self._finish()
 
     def _finish(self) -> None:
-        texts = self._tokens.texts()
-        border = self._tokens.validation_start
-        hashes = originality.merge(self._start.originality, originality.build(texts[:border]))
-        content = self._content(self.training.finish(), hashes)
-        content["training"] = self._record(hashes, texts[border:])
-        evaluation = evaluate(
-            content, self._tokens, self._sampling, NUM_EVALUATION_SAMPLES, device=self._device
-        )
-        content["training"] |= {
-            "evaluation": dataclasses.asdict(evaluation),
-            "samples": self._draw(content, NUM_CARD_SAMPLES),
-        }
-        self._outputs.save_finished(content, evaluation.table())
+        content = self._model_file(self._tweets.texts())
+        self._outputs.save_finished(content)
         megabytes = self._outputs.model.stat().st_size / 1e6
         self.say(f"wrote {self._outputs.model} ({megabytes:,.0f} MB)")
+        model = load(content, self._device)
+        count = NUM_DRAFTS if self._start.num_parameters < LARGE_MODEL else NUM_DRAFTS_LARGE
+        evaluation = evaluate(
+            content, self._tweets, self._sampling, count, device=self._device, model=model
+        )
+        samples = [t.text for t in generate(model, [""], NUM_CARD_SAMPLES, self._sampling)]
+        self._outputs.save_card(content["training"], samples, evaluation.table())
 
-    def export(self, folder: str) -> None:
-        """Write the finished model as a folder that transformers loads."""
+    def export(self, folder: str, formats: Sequence[str]) -> None:
+        """Write the finished model as what other programs load, its card beside it.
+
+        Raises:
+            TweetgenError: the folder cannot be written.
+        """
         if not self._is_first:
             return
-        export("transformers", folder, storage.load_model(self._outputs.model))
-        self.say(f"wrote {folder}")
+        content = storage.load_model(self._outputs.model)
+        for kind in formats:
+            place = Path(folder, kind) if len(formats) > 1 else Path(folder)
+            export(kind, place, content)
+            self._outputs.copy_card(place)
+            self.say(f"wrote {place}")
+
+    def _model_file(self, texts: list[str]) -> dict[str, Any]:
+        """The content of a model file with the best weights so far."""
+        training, border = self.training, self._tweets.validation_start
+        hashes = copies.merge(self._start.originality, copies.build(texts[:border]))
+        with training.best_in_place():
+            dtype = file_format(training.learner, self._tweets)
+            weights = final_weights(training.model, dtype)
+            adapters = adapters_of(training.model)
+        content = self._content(weights, hashes)
+        return content | {"adapters": adapters, "training": self._record(hashes, texts[border:])}
 
     def _content(self, weights: dict[str, Any], hashes: dict[str, Any]) -> dict[str, Any]:
-        """The content of a model file, but for what happened in training."""
+        """The content of a model file, but for adapters and what happened in training."""
         return {
             "config_json": self._start.config_json,
             "weights": weights,
-            "tokenizer_json": self._tokens.tokenizer_json,
-            "eos_token_id": self._tokens.eos_token_id,
-            "training": {},
             "adapters": {},
+            "tokenizer_json": self._tweets.tokenizer_json,
+            "eos_token_id": self._tweets.eos_token_id,
+            "training": {},
             "originality": hashes,
         }
 
     def _record(self, hashes: dict[str, Any], held_out: list[str]) -> dict[str, Any]:
         """What happened in training, for the model file and its card."""
-        training, tokens = self.training, self._tokens
-        bits = [entry["bits_per_character"] for entry in training.history]
-        best = [entry["bits_per_character"] for entry in training.history if entry["is_best"]]
+        training, tweets = self.training, self._tweets
+        history = training.position.history
+        best = [entry for entry in history if entry["is_best"]][-1]
         return {
             "settings": self._identity,
-            "history": training.history,
-            "losses": training.losses,
-            "finished": training.finished,
+            "history": history,
+            "losses": training.position.losses,
+            "finished": training.position.finished,
             "seconds": training.seconds,
-            "bits_per_character": {"before": bits[0], "best": best[-1]},
-            "human_copy_rate": originality.human_copy_rate(hashes, held_out),
-            "data_fingerprint": tokens.fingerprint,
-            "cleaning": tokens.settings,
-            "counts": tokens.counts,
+            "bits_per_character": {
+                "before": history[0]["bits_per_character"],
+                "best": best["bits_per_character"],
+                "best_eos": best["eos_bits_per_character"],
+            },
+            "human_copy_rate": copies.human_copy_rate(hashes, held_out),
+            "language": card.language_of(held_out or tweets.texts()),
+            "data_fingerprint": tweets.fingerprint,
+            "cleaning": tweets.settings,
+            "counts": tweets.counts,
+            "base_model": self._identity["model"],
             "model_name": self._start.name,
             "num_parameters": self._start.num_parameters,
-            "num_train_tweets": tokens.num_training,
-            "num_train_tokens": int(tokens.offsets[tokens.validation_start]),
-            "num_validation_tweets": tokens.num_validation,
+            "num_train_tweets": tweets.num_training,
+            "num_train_tokens": int(tweets.offsets[tweets.validation_start]),
+            "num_validation_tweets": tweets.num_validation,
         }
-
-    def _draw(self, content: dict[str, Any], count: int) -> list[str]:
-        tweets = generate(load(content, self._device), [""], count, self._sampling)
-        return [tweet.text for tweet in tweets]

@@ -14,7 +14,8 @@ from tweetgen.errors import TweetgenError
 from tweetgen.finetune.card import perplexity
 from tweetgen.training import StepReport, Training, ValidationReport
 
-LOGGED = ("step", "epoch", "loss", "learning_rate", "tokens", "seconds")
+STEPS_TO_TIME = 10  # after so many steps of a run it is said how long an epoch takes
+MINUTE = 60
 
 
 class Progress:
@@ -23,10 +24,11 @@ class Progress:
     def __init__(self, training: Training, log_path: str, is_shown: bool) -> None:
         self._is_shown = is_shown
         self._log: Any = _opened_log(log_path) if log_path and is_shown else None
-        self._tokens, self._first_seconds = 0, training.seconds
+        self._training = training
+        self._tokens, self._steps, self._first_seconds = 0, 0, training.seconds
         self._bar = tqdm(
             total=training.total_steps,
-            initial=training.step,
+            initial=training.position.step,
             unit="step",
             disable=not is_shown,
             dynamic_ncols=True,
@@ -53,17 +55,23 @@ class Progress:
             console.say(validation_line(report))
             return
         self._tokens += report.tokens
-        speed = self._tokens / max(report.seconds - self._first_seconds, 1e-9)
-        self._bar.set_postfix_str(f"loss {report.loss:.3f}, {speed:,.0f} tokens/s", refresh=False)
+        self._steps += 1
+        elapsed = max(report.seconds - self._first_seconds, 1e-9)
+        speed = f"{self._tokens / elapsed:,.0f} tokens/s"
+        self._bar.set_postfix_str(f"loss {report.loss:.3f}, {speed}", refresh=False)
         self._bar.update()
+        if self._steps == STEPS_TO_TIME:
+            epoch_seconds = elapsed / self._steps * self._training.steps_per_epoch
+            console.say(
+                f"an epoch takes about {duration(epoch_seconds)}; Ctrl-C keeps the best so far"
+            )
         if self._log:
             self._write(report)
 
     def _write(self, report: StepReport) -> None:
         """Add a step to the log; a log that cannot be written ends, the training does not."""
-        values = dataclasses.asdict(report)
         try:
-            self._log.write(json.dumps({name: values[name] for name in LOGGED}) + "\n")
+            self._log.write(json.dumps(dataclasses.asdict(report)) + "\n")
             self._log.flush()
         except OSError as error:
             console.say(f"the log ends here: cannot write {self._log.name} ({error.strerror})")
@@ -72,9 +80,19 @@ class Progress:
             self._log = None
 
 
+def duration(seconds: float) -> str:
+    """A time as a person says it: 42 -> "42 seconds", 258 -> "4.3 minutes"."""
+    if seconds < MINUTE:
+        return f"{seconds:.0f} seconds"
+    minutes = seconds / MINUTE
+    return f"{minutes:.1f} minutes" if minutes < MINUTE else f"{minutes / MINUTE:.1f} hours"
+
+
 def validation_line(report: ValidationReport) -> str:
     """One validation as a line: where, loss, perplexity, bits per character, whether the best."""
-    place = f"epoch {report.epoch:3d}  step {report.step:6,d}" if report.step else "before training"
+    place = "before training"
+    if report.step:
+        place = f"epoch {report.epoch:5.2f}  step {report.step:6,d}"
     line = f"{place:<25}"
     if report.training_loss is not None:
         line += f"  training loss {report.training_loss:.3f}"

@@ -4,18 +4,19 @@ import hashlib
 from typing import Any, NamedTuple
 
 from tweetgen import models, storage
-from tweetgen.dataset import Tokens
+from tweetgen.dataset import TokenizedTweets
 from tweetgen.errors import TweetgenError
 
 # float32 weights; of what is trained also gradient, two moments of Adam, average and best value.
-BYTES_PER_PARAMETER, BYTES_PER_TRAINED = 4, 20
+BYTES_PER_TRAINED = 20
 # From the peaks of models/base, GPT-2 and SmolLM2-135M: Python with its libraries, and what a layer
 # keeps of each token for the way back, for each element of its width.
 BYTES_OF_PROGRAM, BYTES_PER_ACTIVATION = 4e8, 200
+FEW_TWEETS = 1000  # below, others report models that repeat their data word for word
 
 
 class Start(NamedTuple):
-    """A transformers model in float32 on the CPU, its config, and the name it was asked for by."""
+    """A transformers model on the CPU, its config, and the name it was asked for by."""
 
     name: str
     config_json: str
@@ -29,50 +30,56 @@ class Start(NamedTuple):
         line = f"{self.name}: {self.num_parameters:,} parameters, about {memory} GB of memory"
         trained = self.model.num_parameters(only_trainable=True)
         is_lora = trained < self.num_parameters
-        return f"{line} to train {trained:,} beside them (LoRA)" if is_lora else f"{line} to train"
+        return f"{line}, training {trained:,} adapter weights (LoRA)" if is_lora else line
 
 
 def memory_to_train(model: Any, tokens_at_once: float) -> float:
-    """About how many bytes training takes, in float32, without gradient checkpointing."""
-    all_of_it: int = model.num_parameters()
+    """About how many bytes training takes, without gradient checkpointing."""
+    weights: int = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     trained: int = model.num_parameters(only_trainable=True)
     # What a config calls otherwise, transformers knows by these names too; 0 where it does not.
     layers = getattr(model.config, "num_hidden_layers", 0)
-    elements = tokens_at_once * layers * getattr(model.config, "hidden_size", 0)
+    elements: float = tokens_at_once * layers * getattr(model.config, "hidden_size", 0)
     return (
-        BYTES_OF_PROGRAM
-        + BYTES_PER_PARAMETER * all_of_it
-        + BYTES_PER_TRAINED * trained
-        + BYTES_PER_ACTIVATION * elements
+        BYTES_OF_PROGRAM + weights + BYTES_PER_TRAINED * trained + BYTES_PER_ACTIVATION * elements
     )
 
 
-def starting_model(name: str, tokens: Tokens, from_scratch: bool, seed: int) -> Start:
-    """The model to train on `tokens`: a folder, hub name, .gguf file or model file (.pt) of ours.
+def describe_data(tweets: TokenizedTweets) -> str:
+    """What there is to learn from, and what to expect of so much, in a line or two."""
+    num_training, num_validation = tweets.num_training, tweets.num_validation
+    num_tokens = int(tweets.offsets[tweets.validation_start])
+    lines = [f"{num_training:,} tweets ({num_tokens:,} tokens) to learn from"]
+    if num_validation:
+        lines[0] += f", {num_validation:,} held out: training ends when these get no likelier"
+    else:
+        lines.append("no tweets are held out: nothing will say when the model stops getting better")
+    if num_training < FEW_TWEETS:
+        lines.append(f"under {FEW_TWEETS:,} tweets expect copying: more drafts will be drawn again")
+    return "\n".join(lines)
+
+
+def starting_model(name: str, tweets: TokenizedTweets, from_scratch: bool, seed: int) -> Start:
+    """The model to train on `tweets`: a folder, hub name, .gguf file or model file (.pt) of ours.
 
     Raises:
         TweetgenError: it cannot be loaded, or was made for another tokenizer than the data.
     """
     if from_scratch:
-        return _random_start(name, tokens, seed)
-    if name.endswith(".pt"):
-        content = storage.load_model(name)
-        model = models.model_from_weights(content["config_json"], content["weights"])
-        _check_tokenizer(name, content["tokenizer_json"], tokens)
-        learned = content["originality"]
-        return Start(name, content["config_json"], model, model.num_parameters(), learned)
-    loaded = models.load_pretrained(name)
-    _check_tokenizer(name, loaded.tokenizer_json, tokens)
+        return _random_start(name, tweets, seed)
+    loaded = models.load_pretrained(name, "auto")
+    _check_tokenizer(name, loaded.tokenizer_json, tweets)
+    learned = storage.load_model(name)["originality"] if name.endswith(".pt") else {}
     config_json = models.config_json_of(loaded.model)
-    return Start(name, config_json, loaded.model, loaded.model.num_parameters(), {})
+    return Start(name, config_json, loaded.model, loaded.model.num_parameters(), learned)
 
 
-def _random_start(name: str, tokens: Tokens, seed: int) -> Start:
+def _random_start(name: str, tweets: TokenizedTweets, seed: int) -> Start:
     from tokenizers import Tokenizer
 
     shape = models.load_config(name)
-    vocabulary_size = Tokenizer.from_str(tokens.tokenizer_json).get_vocab_size()
-    model = models.model_from_scratch(shape, vocabulary_size, tokens.eos_token_id, seed)
+    vocabulary_size = Tokenizer.from_str(tweets.tokenizer_json).get_vocab_size()
+    model = models.model_from_scratch(shape, vocabulary_size, tweets.eos_token_id, seed)
     config_json = models.config_json_of(model)
     return Start(f"{name} (random weights)", config_json, model, model.num_parameters(), {})
 
@@ -82,14 +89,12 @@ def architecture_fingerprint(config_json: str) -> str:
     return hashlib.sha256(config_json.encode()).hexdigest()[:16]
 
 
-def _check_tokenizer(name: str, tokenizer_json: str, tokens: Tokens) -> None:
-    if tokenizer_json == tokens.tokenizer_json:
+def _check_tokenizer(name: str, tokenizer_json: str, tweets: TokenizedTweets) -> None:
+    if tokenizer_json == tweets.tokenizer_json:
         return
-    data = f"the data was tokenised for {tokens.tokenizer_name}, not for {name}"
+    data = f"the data was tokenised for {tweets.tokenizer_name}, not for {name}"
     advice = f"Run preprocess.py with --model {name}"
-    if tokens.settings.get("new_vocabulary"):
+    if tweets.settings.get("new_vocabulary"):
         data = f"the data has a vocabulary of its own, not that of {name}"
         advice = "Add --from_scratch, or name a model file that was trained on such data"
-    elif name.endswith(".pt"):
-        advice = "Name a model file that was trained on data for the same model"
     raise TweetgenError(f"{data}. {advice}.")

@@ -82,7 +82,7 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
         keep_freed_memory()
     try:
         with memory_errors("for the model that draws. Free some and try again"):
-            weights = model_file["weights"]
+            weights = {name: tensor.float() for name, tensor in model_file["weights"].items()}
             decoder = load_decoder(model_file["config_json"], weights, place, precision)
         tokenizer = encoder(model_file["tokenizer_json"])
     except TweetgenError:

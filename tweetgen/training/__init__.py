@@ -1,3 +1,4 @@
-from tweetgen.training.loop import StepReport, Training, ValidationReport
+from tweetgen.training.loop import Training
+from tweetgen.training.reports import StepReport, ValidationReport
 
 __all__ = ["StepReport", "Training", "ValidationReport"]

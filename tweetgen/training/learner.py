@@ -1,14 +1,11 @@
 """A transformers model as a learner of tweets: the losses of a batch, and their gradients."""
 
-import os
-import shutil
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tweetgen.dataset import Batch
-from tweetgen.errors import TweetgenError
+from tweetgen.dataset import PackedBatch
 from tweetgen.training.loss import add_loss_gradients, gradient_of, token_losses
 from tweetgen.training.packing import make_layout, use_packed_attention
 
@@ -31,26 +28,30 @@ class Learner:
         self._is_plain = is_plain
         use_fused_gelu(model)
         self.is_packed = self._can_pack()
+        if self.is_packed and not self._head.weight.requires_grad:
+            # What is frozen is kept in the format it is multiplied in.
+            self._head.weight.data = self._head.weight.data.to(precision)
+            self._table.weight.data = self._table.weight.data.to(precision)
 
     def clear_gradients(self) -> None:
         """Forget the gradients of the last step."""
         self.model.zero_grad(set_to_none=True)
 
-    def add_gradients(self, batch: Batch, scale: float) -> Tensor:
+    def add_gradients(self, batch: PackedBatch, scale: float) -> Tensor:
         """Add the gradients of scale * (sum of losses); returns the sum, nats, without gradient."""
         batch = batch.to(self.device)
         self.model.train(not self._is_plain)
         return self._add_packed(batch, scale) if self.is_packed else self._add_padded(batch, scale)
 
     @torch.no_grad()
-    def evaluate(self, batch: Batch) -> Tensor:
+    def evaluate(self, batch: PackedBatch) -> Tensor:
         """Loss of each target in nats, float32 (N,), computed in float32 without dropout."""
         batch = batch.to(self.device)
         self.model.eval()
         if not self.is_packed:
             logits = self._padded_logits(batch).float()
             return nn.functional.cross_entropy(logits, batch.targets, reduction="none")
-        hidden = self._hidden(batch, self._table(batch.inputs))
+        hidden = self._hidden(batch, self._table(batch.inputs).float())
         return token_losses(hidden, self._head, batch.targets)
 
     @property
@@ -61,11 +62,11 @@ class Learner:
     def _head(self) -> nn.Linear:
         return self.model.get_output_embeddings()  # type: ignore[no-any-return]
 
-    def _add_packed(self, batch: Batch, scale: float) -> Tensor:
+    def _add_packed(self, batch: PackedBatch, scale: float) -> Tensor:
         # The two largest tables are differentiated by hand, in place: autograd would make a new
         # gradient of the size of the vocabulary for each and add them up.
         with self._autocast():
-            embedded = self._table(batch.inputs).detach()
+            embedded = self._table(batch.inputs).detach().float()
             embedded.requires_grad_(self._table.weight.requires_grad)
             hidden = self._hidden(batch, embedded)
         end = hidden.detach().to(self.precision)
@@ -75,14 +76,14 @@ class Learner:
             gradient_of(self._table.weight).index_add_(0, batch.inputs, embedded.grad)
         return loss
 
-    def _add_padded(self, batch: Batch, scale: float) -> Tensor:
+    def _add_padded(self, batch: PackedBatch, scale: float) -> Tensor:
         with self._autocast():
             logits = self._padded_logits(batch).float()
         loss = nn.functional.cross_entropy(logits, batch.targets, reduction="sum")
         (loss * scale).backward()
         return loss.detach()
 
-    def _hidden(self, batch: Batch, embedded: Tensor) -> Tensor:
+    def _hidden(self, batch: PackedBatch, embedded: Tensor) -> Tensor:
         """The last hidden states (N, D) of a packed row, from its embedded inputs (N, D)."""
         output = self.model.base_model(
             inputs_embeds=embedded[None].clone(),  # CTRL scales it in place
@@ -94,7 +95,7 @@ class Learner:
         hidden: Tensor = output.last_hidden_state[0]
         return hidden
 
-    def _padded_logits(self, batch: Batch) -> Tensor:
+    def _padded_logits(self, batch: PackedBatch) -> Tensor:
         """The model's own logits (N, V), computed on rows padded on the right, then packed."""
         layout = make_layout(batch)
         rows = batch.inputs[layout.spread].view(layout.num_rows, layout.row_length)
@@ -133,28 +134,6 @@ def use_fused_gelu(model: Any) -> None:
                 setattr(parent, name, nn.GELU(approximate="tanh"))
 
 
-def transformer_layers(model: Any) -> list[nn.Module]:
-    """The layers of a transformers model, from the first to the last."""
-    from transformers.modeling_layers import GradientCheckpointingLayer
-
-    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
-
-
-def compile_layers(model: Any, device: torch.device) -> None:
-    """Compile a model's transformer layer, which all its layers then share, for any batch.
-
-    One layer takes 15 s on two cores, a whole GPT-2 of six layers 25 s, at the same speed after.
-
-    Raises:
-        TweetgenError: there is no compiler.
-    """
-    compilers = [os.environ.get("CXX", "c++"), "g++", "clang++"]
-    if device.type == "cpu" and not any(shutil.which(compiler) for compiler in compilers):
-        raise TweetgenError("--compile needs a C++ compiler such as g++. Install one, or leave it.")
-    for module in transformer_layers(model) or [model.base_model]:
-        module.compile(dynamic=True)
-
-
 def set_dropout(model: Any, dropout: float) -> None:
     """Give every dropout of a model this probability."""
     for module in model.modules():
@@ -164,8 +143,8 @@ def set_dropout(model: Any, dropout: float) -> None:
             setattr(module, name, dropout)
 
 
-def _probe() -> Batch:
+def _probe() -> PackedBatch:
     """Two tweets, of three and of five tokens."""
     positions = torch.tensor([0, 1, 2, 0, 1, 2, 3, 4])
     inputs = torch.tensor([0, 1, 2, 0, 3, 4, 5, 6])
-    return Batch(inputs, inputs.roll(-1), positions, torch.tensor([3, 5]))
+    return PackedBatch(inputs, inputs.roll(-1), positions, torch.tensor([3, 5]))

@@ -5,65 +5,45 @@ the caller decides whether to print, to save the state or to stop.
 import dataclasses
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tweetgen.dataset import Batch, Tokens, TrainingOrder, make_batch
+from tweetgen.dataset import PackedBatch, TokenizedTweets, TrainingOrder, make_batch
 from tweetgen.device import keep_freed_memory, memory_errors
 from tweetgen.errors import TweetgenError
-from tweetgen.models import context_length
-from tweetgen.settings import AUTO, TrainingSettings
+from tweetgen.settings import TrainingSettings
+from tweetgen.training import schedule
 from tweetgen.training.averaging import WeightAverage
-from tweetgen.training.learner import Learner, set_dropout
-from tweetgen.training.lora import add_lora, merged_weights
+from tweetgen.training.learner import Learner
 from tweetgen.training.loss import gradient_of
 from tweetgen.training.ranks import Ranks
-from tweetgen.training.schedule import (
-    default_learning_rate,
-    default_lora_rank,
-    learning_rate,
-    validation_steps,
-)
-from tweetgen.training.validation import validate
+from tweetgen.training.reports import Report, StepReport, ValidationReport
+from tweetgen.training.setup import adapt, check_fit, make_learner, memory_advice
+from tweetgen.training.validation import Expectation, validate
 
 SECONDS_PER_MINUTE = 60
 
 
-@dataclasses.dataclass(frozen=True)
-class StepReport:
-    """One optimiser step. `loss` is the mean over its `tokens` real targets, in nats."""
+@dataclasses.dataclass
+class Position:
+    """How far a training is: all of its state but the tensors."""
 
-    step: int  # from 1
-    epoch: int  # from 1
-    loss: float
-    learning_rate: float
-    tokens: int  # real ones, over all ranks
-    seconds: float  # since training began, earlier runs included
-
-
-@dataclasses.dataclass(frozen=True)
-class ValidationReport:
-    """The model after `step` steps; the numbers are None where no tweets are held out."""
-
-    step: int
-    epoch: int  # 0 before training
-    training_loss: float | None  # mean since the last report of this kind, nats a token
-    loss: float | None  # nats a token, EOS included
-    bits_per_character: float | None  # EOS included
-    eos_bits_per_character: float | None  # the part of it that EOS costs
-    is_best: bool
-    seconds: float
-
-
-Report = StepReport | ValidationReport
+    step: int = 0
+    finished: str = ""  # or why: "epochs", "max_steps", "max_minutes", "patience"
+    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # validation reports
+    losses: list[float] = dataclasses.field(default_factory=list)  # of each step
+    best_loss: float = math.inf
+    best_step: int = 0
+    validated_step: int = -1
+    seconds: float = 0.0  # in earlier runs
 
 
 class Training:
-    """One training of a model on the tweets of a token file.
+    """One training of a model on tokenized tweets.
 
     `run` yields reports; after each of them `state` is all that is needed to go on from there.
     """
@@ -71,57 +51,44 @@ class Training:
     def __init__(
         self,
         model: Any,
-        tokens: Tokens,
+        tweets: TokenizedTweets,
         settings: TrainingSettings,
         *,
         device: torch.device,
         precision: torch.dtype,
         ranks: Ranks = Ranks(),  # noqa: B008
     ) -> None:
-        if len(tokens.ids) and int(tokens.ids.max()) >= model.get_input_embeddings().num_embeddings:
-            raise TweetgenError("the data has tokens the model does not know. Run preprocess.py.")
-        context = context_length(model.config.to_dict())
-        if len(tokens.lengths) and int(tokens.lengths.max()) > context:
-            raise TweetgenError(
-                f"the data has tweets of more than the {context} tokens the model can read. "
-                "Run preprocess.py with the --model to be trained."
-            )
-        self.model, self.tokens, self.settings, self.ranks = model, tokens, settings, ranks
+        """Prepare the model (which is changed) and the optimiser.
+
+        Raises:
+            TweetgenError: model, tweets and settings do not go together, or memory is short.
+        """
+        check_fit(model, tweets)
         if device.type == "cpu":
             keep_freed_memory()
-        size, self.lora_rank = model.num_parameters(), settings.lora_rank
-        if self.lora_rank == AUTO:
-            self.lora_rank = 0 if settings.from_scratch else default_lora_rank(size)
-        if self.lora_rank and settings.from_scratch:
-            raise TweetgenError(
-                "--lora_rank adapts a pre-trained model; leave it out with --from_scratch."
-            )
-        if self.lora_rank:
-            add_lora(model, self.lora_rank, settings.seed)
-        self.peak = settings.learning_rate or default_learning_rate(size, bool(self.lora_rank))
-        self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        with memory_errors(_smaller_batches(settings)):
-            self.learner = _prepared(model, settings, device, precision)
+        self.model, self.tweets, self.settings, self.ranks = model, tweets, settings, ranks
+        self.num_parameters: int = model.num_parameters()  # without adapters
+        with memory_errors(memory_advice(settings)):
+            self.lora_rank = adapt(model, settings, precision)
+            self.learner: Learner = make_learner(model, settings, device, precision)
+            self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
             self.optimizer = torch.optim.AdamW(
                 self.parameters.values(), lr=0.0, weight_decay=settings.weight_decay, fused=True
             )
             self.average = WeightAverage(self.parameters, settings.ema_decay)
-        self._order = TrainingOrder(tokens, settings.batch_size, settings.seed)
-        self.steps_per_epoch = self._order.steps_per_epoch
-        limits = [settings.epochs * self.steps_per_epoch, settings.max_steps]
-        self.total_steps = min(limit for limit in limits if limit)
-        self.validation_steps = set(
-            validation_steps(tokens.num_training, tokens.num_validation, self.steps_per_epoch)
+        self.peak = settings.learning_rate or schedule.default_learning_rate(
+            self.num_parameters, bool(self.lora_rank)
         )
-        self.step = 0
-        self.finished = ""  # or why: "epochs", "max_steps", "max_minutes", "patience"
-        self.history: list[dict[str, Any]] = []  # the fields of each ValidationReport
-        self.losses: list[float] = []  # of each step
+        self._order = TrainingOrder(tweets, settings.batch_size, settings.seed)
+        self.steps_per_epoch = self._order.steps_per_epoch
+        self.total_steps = schedule.total_steps(settings, self.steps_per_epoch)
+        self._validation_steps = set(
+            schedule.validation_steps(
+                tweets.num_training, tweets.num_validation, self.steps_per_epoch
+            )
+        )
+        self.position = Position()
         self.best_weights: dict[str, Tensor] = {}  # of what is trained, on the CPU
-        self._best_loss = math.inf
-        self._since_best = 0
-        self._validated_step = -1
-        self._seconds_before = 0.0
         self._started = time.monotonic()
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Report]:
@@ -131,11 +98,11 @@ class Training:
             TweetgenError: the loss is not finite (the last good weights are kept), or memory is
                 short.
         """
-        with memory_errors(_smaller_batches(self.settings)):
+        with memory_errors(memory_advice(self.settings)):
             while not self.ranks.any(should_stop()):
                 if self._validation_is_due():
                     yield self._validate()
-                elif self.finished:
+                elif self.position.finished:
                     return
                 else:
                     yield self._take_step()
@@ -147,14 +114,7 @@ class Training:
             for name, parameter in self.parameters.items()
             if parameter in self.optimizer.state
         }
-        return {
-            "step": self.step,
-            "finished": self.finished,
-            "history": self.history,
-            "losses": self.losses,
-            "best_loss": self._best_loss,
-            "since_best": self._since_best,
-            "validated_step": self._validated_step,
+        return vars(self.position) | {
             "seconds": self.seconds,
             "weights": {name: value.detach().cpu() for name, value in self.parameters.items()},
             "best_weights": self.best_weights,
@@ -164,7 +124,17 @@ class Training:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a state, bit by bit as if there had been no break (on a CPU)."""
+        """Continue from a state, bit by bit as if there had been no break (on a CPU).
+
+        Raises:
+            TweetgenError: it is not a state of a training, or of another version of tweetgen.
+        """
+        wrong = state.keys() ^ self.state().keys()
+        if wrong:
+            raise TweetgenError(
+                f"the saved state differs in '{min(wrong)}' from what this version of tweetgen "
+                "saves. Start anew without --resume."
+            )
         for name, tensor in state["weights"].items():
             self.parameters[name].data.copy_(tensor)
         for name, first in state["first_moments"].items():
@@ -175,54 +145,51 @@ class Training:
                 "exp_avg_sq": state["second_moments"][name].to(device, copy=True),
             }
         self.average.restore(state["averages"])
-        self.step, self.finished = state["step"], state["finished"]
-        self.history, self.losses = list(state["history"]), list(state["losses"])
         self.best_weights = {name: tensor.clone() for name, tensor in state["best_weights"].items()}
-        self._best_loss, self._since_best = state["best_loss"], state["since_best"]
-        self._validated_step, self._seconds_before = state["validated_step"], state["seconds"]
+        self.position = Position(**{name: state[name] for name in vars(self.position)})
         self._started = time.monotonic()
 
-    def finish(self) -> dict[str, Tensor]:
-        """All weights of the model at its best, adapters merged; there can be no steps after.
-
-        The memory that only further steps would need is given back.
-        """
-        self.optimizer.state.clear()
-        self.learner.clear_gradients()
-        for name, value in self.best_weights.items():
-            self.parameters[name].data = value
-        return merged_weights(self.model)
+    @contextmanager
+    def best_in_place(self) -> Iterator[None]:
+        """Inside the block the model is the best so far."""
+        current = {name: parameter.data for name, parameter in self.parameters.items()}
+        try:
+            for name, value in self.best_weights.items():
+                self.parameters[name].data = value.to(current[name].device)
+            yield
+        finally:
+            for name, value in current.items():
+                self.parameters[name].data = value
 
     @property
     def seconds(self) -> float:
         """Seconds of training so far, earlier runs included."""
-        return self._seconds_before + time.monotonic() - self._started
+        return self.position.seconds + time.monotonic() - self._started
 
     @property
     def is_complete(self) -> bool:
-        """Whether the end was reached and looked at: nothing is left to do."""
-        return bool(self.finished) and not self._validation_is_due()
-
-    def _epoch(self) -> int:
-        """The epoch of the step just taken, from 1; 0 before the first."""
-        return math.ceil(self.step / self.steps_per_epoch)
+        """Whether the training has ended and the end was validated."""
+        return bool(self.position.finished) and not self._validation_is_due()
 
     def _take_step(self) -> StepReport:
-        rate = learning_rate(self._progress(), self.peak, self.settings)
-        tweets = self._order.tweets(self.step)
-        num_targets = int(self.tokens.lengths[tweets].sum())
-        loss = self._gradients(tweets, num_targets)
+        rate = schedule.learning_rate(
+            self.position.step, self._progress(), self.peak, self.settings
+        )
+        tweets = self._order.tweets(self.position.step)
+        num_targets = int(self.tweets.lengths[tweets].sum())
+        loss = self._compute_gradients(tweets, num_targets)
         norm = self._clip_gradients()
         self._check_finite(loss, norm)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
-        self.step += 1
-        self.average.update(self.step)
-        self.losses.append(loss / num_targets)
+        self.position.step += 1
+        self.average.update(self.position.step)
+        self.position.losses.append(loss / num_targets)
         seconds = self._check_limits()
-        return StepReport(self.step, self._epoch(), self.losses[-1], rate, num_targets, seconds)
+        epoch = math.ceil(self.position.step / self.steps_per_epoch)
+        return StepReport(self.position.step, epoch, loss / num_targets, rate, num_targets, seconds)
 
-    def _gradients(self, tweets: Tensor, num_targets: int) -> float:
+    def _compute_gradients(self, tweets: Tensor, num_targets: int) -> float:
         """Compute the gradients of the mean loss, over all ranks; returns the summed loss."""
         if self.settings.dropout:
             torch.manual_seed(self._dropout_seed())
@@ -235,6 +202,18 @@ class Training:
             self.ranks.sum_all([gradient_of(p) for p in self.parameters.values()])
         return float(loss)
 
+    def _micro_batches(self, tweets: Tensor) -> Iterator[PackedBatch]:
+        """This rank's share of a step, in `accumulate` parts of about equal length."""
+        parts = self.ranks.size * self.settings.accumulate
+        for part in range(self.ranks.rank, parts, self.ranks.size):
+            if len(tweets[part::parts]):
+                yield make_batch(self.tweets, tweets[part::parts])
+
+    def _dropout_seed(self) -> int:
+        """The random state of a step depends on seed, step and rank alone: nothing to save."""
+        seed = self.settings.seed * 1_000_003 + self.position.step
+        return seed * 1_009 + self.ranks.rank
+
     def _clip_gradients(self) -> float:
         """The norm of all gradients before it is limited to `max_grad_norm`."""
         norm = torch.nn.utils.get_total_norm(
@@ -245,35 +224,24 @@ class Training:
             torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), limit, norm)
         return float(norm)
 
-    def _progress(self) -> float:
-        """The fraction of the training that the middle of the next step is at."""
-        progress = (self.step + 0.5) / self.total_steps
-        if not self.settings.max_minutes:
-            return progress
-        elapsed = self.ranks.from_first(self.seconds)
-        return min(1.0, max(progress, elapsed / (SECONDS_PER_MINUTE * self.settings.max_minutes)))
-
-    def _micro_batches(self, tweets: Tensor) -> Iterator[Batch]:
-        """This rank's share of a step, in `accumulate` parts of about equal length."""
-        parts = self.ranks.size * self.settings.accumulate
-        for part in range(self.ranks.rank, parts, self.ranks.size):
-            if len(tweets[part::parts]):
-                yield make_batch(self.tokens, tweets[part::parts])
-
-    def _dropout_seed(self) -> int:
-        """The random state of a step depends on seed, step and rank alone: nothing to save."""
-        return (self.settings.seed * 1_000_003 + self.step) * 1_009 + self.ranks.rank
-
     def _check_finite(self, loss: float, norm: float) -> None:
         if math.isfinite(loss) and math.isfinite(norm):
             return
         what = "loss" if math.isfinite(norm) else "gradient"
         raise self.ranks.shared(
             TweetgenError(
-                f"{what} is not finite at step {self.step + 1}; "
+                f"{what} is not finite at step {self.position.step + 1}; "
                 "lower --learning_rate or resume from the last saved state with --resume."
             )
         )
+
+    def _progress(self) -> float:
+        """The fraction of the training that the middle of the next step is at."""
+        progress = (self.position.step + 0.5) / self.total_steps
+        if not self.settings.max_minutes:
+            return progress
+        elapsed = self.ranks.from_first(self.seconds)
+        return min(1.0, max(progress, elapsed / (SECONDS_PER_MINUTE * self.settings.max_minutes)))
 
     def _check_limits(self) -> float:
         """Note when the training is over; returns the seconds, the same on all ranks."""
@@ -281,40 +249,31 @@ class Training:
         if self.settings.max_minutes:
             seconds = self.ranks.from_first(seconds)
             if seconds >= SECONDS_PER_MINUTE * self.settings.max_minutes:
-                self.finished = "max_minutes"
-        if self.step >= self.total_steps:
-            is_last = self.step >= self.settings.epochs * self.steps_per_epoch
-            self.finished = "epochs" if is_last else "max_steps"
+                self.position.finished = "max_minutes"
+        if self.position.step >= self.total_steps:
+            is_last = self.position.step >= self.settings.epochs * self.steps_per_epoch
+            self.position.finished = "epochs" if is_last else "max_steps"
         return seconds
 
     def _validation_is_due(self) -> bool:
-        if self._validated_step == self.step:
+        step = self.position.step
+        if self.position.validated_step == step:
             return False
-        place = self.step % self.steps_per_epoch or self.steps_per_epoch
-        return self.step == 0 or bool(self.finished) or place in self.validation_steps
+        place = step % self.steps_per_epoch or self.steps_per_epoch
+        return step == 0 or bool(self.position.finished) or place in self._validation_steps
 
     def _validate(self) -> ValidationReport:
         with self.average.in_place():
-            return self._validate_in_place()
-
-    def _validate_in_place(self) -> ValidationReport:
-        found = (
-            validate(self.learner, self.tokens, self.ranks) if self.tokens.num_validation else None
-        )
-        since = self.losses[max(self._validated_step, 0) :]
-        self._validated_step = self.step
-        is_best = found is None or found.loss < self._best_loss
-        if is_best:
-            self._best_loss = found.loss if found else math.inf
-            self._since_best = 0
-            self._keep_best()
-        else:
-            self._since_best += 1
-            if self.settings.patience and self._since_best >= self.settings.patience:
-                self.finished = self.finished or "patience"
+            found: Expectation | None = None
+            if self.tweets.num_validation:
+                found = validate(self.learner, self.tweets, self.ranks)
+            is_best = self._note_best(found.loss if found else None)
+        position = self.position
+        since = position.losses[max(position.validated_step, 0) :]
+        position.validated_step = position.step
         report = ValidationReport(
-            step=self.step,
-            epoch=self._epoch(),
+            step=position.step,
+            epoch=position.step / self.steps_per_epoch,
             training_loss=math.fsum(since) / len(since) if since else None,
             loss=found and found.loss,
             bits_per_character=found and found.bits_per_character,
@@ -322,8 +281,22 @@ class Training:
             is_best=is_best,
             seconds=self.seconds,
         )
-        self.history.append(dataclasses.asdict(report))
+        position.history.append(dataclasses.asdict(report))
         return report
+
+    def _note_best(self, loss: float | None) -> bool:
+        """Keep the weights if this is the lowest loss so far (None: always), else stop in time."""
+        position = self.position
+        if loss is None or loss < position.best_loss:
+            position.best_loss = math.inf if loss is None else loss
+            position.best_step = position.step
+            self._keep_best()
+            return True
+        since_best = position.step - position.best_step
+        patience = math.floor(self.settings.patience * self.steps_per_epoch)
+        if self.settings.patience and since_best >= patience:
+            position.finished = position.finished or "patience"
+        return False
 
     def _keep_best(self) -> None:
         if not self.best_weights:
@@ -331,30 +304,3 @@ class Training:
             return
         for name, parameter in self.parameters.items():
             self.best_weights[name].copy_(parameter.detach())
-
-
-def _smaller_batches(settings: TrainingSettings) -> str:
-    """What memory is short for, and what needs less."""
-    size = settings.batch_size
-    advice = "try --gradient_checkpointing or a smaller model"
-    if size > 1:
-        advice = f"try {size // 2} with --accumulate {2 * settings.accumulate}"
-    return f"for --batch_size {size}; {advice}"
-
-
-def _prepared(
-    model: Any, settings: TrainingSettings, device: torch.device, precision: torch.dtype
-) -> Learner:
-    """The model as a learner, with what the settings say about its layers."""
-    is_plain = not settings.dropout and not settings.gradient_checkpointing
-    learner = Learner(model, device, precision, is_plain=is_plain)
-    set_dropout(model, settings.dropout)
-    if settings.gradient_checkpointing:
-        try:
-            with warnings.catch_warnings(action="ignore"):  # renamed in later 5.x, kept until 6
-                model.gradient_checkpointing_enable({"use_reentrant": False})
-        except ValueError as error:
-            raise TweetgenError(
-                f"{model.config.model_type} models have none: leave out --gradient_checkpointing."
-            ) from error
-    return learner

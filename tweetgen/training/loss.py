@@ -10,8 +10,11 @@ CACHE_ELEMENTS = 1 << 21  # logits turned into slopes at once on a processor: 8 
 def token_losses(hidden: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
     """Negative log-likelihood of each target in nats, float32 (N,); hidden (N, D), targets (N,)."""
     rows = max(1, CHUNK_ELEMENTS // (4 * head.out_features))
+    weight = head.weight.to(hidden.dtype)
     parts = [
-        nn.functional.cross_entropy(head(part).float(), goal, reduction="none")
+        nn.functional.cross_entropy(
+            nn.functional.linear(part, weight, head.bias), goal, reduction="none"
+        )
         for part, goal in zip(hidden.split(rows), targets.split(rows), strict=True)
     ]
     return torch.cat(parts)

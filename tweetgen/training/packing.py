@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from tweetgen.dataset import Batch
+from tweetgen.dataset import PackedBatch
 
 PACKED = "tweetgen_packed"  # the name of our attention in transformers' table
 
@@ -23,7 +23,7 @@ class Layout(NamedTuple):
     row_length: int
 
 
-def make_layout(batch: Batch) -> Layout:
+def make_layout(batch: PackedBatch) -> Layout:
     """The layout of a batch, on the batch's device."""
     num_rows, row_length = len(batch.lengths), int(batch.lengths.max())
     rows = torch.arange(num_rows, device=batch.lengths.device)
@@ -80,12 +80,43 @@ def packed_attention(
     from transformers import AttentionInterface
 
     attend = AttentionInterface()["sdpa"]
+    if layout is not None and query.is_cpu and torch.is_autocast_enabled("cpu"):
+        attend = plain_attention
     if layout is None:
         return attend(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
     mask = _window_mask(kwargs.get("sliding_window"), layout)
     query, key, value = (_to_rows(heads, layout) for heads in (query, key, value))
     output, _ = attend(module, query, key, value, mask, **kwargs)  # (B, T, H, D)
     return Pack.apply(output.flatten(0, 1), layout)[None], None  # type: ignore[no-untyped-call]
+
+
+def plain_attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Causal attention by its formula, scores kept: query (B, H, T, D) -> output (B, T, H, D).
+
+    For bfloat16 on processors, where torch 2.13 takes 16 ms for the way back of 16 rows of 48
+    tokens and 9 heads, and this 1.3 ms: a third of a step of SmolLM2-135M.
+    """
+    if query.shape[1] != key.shape[1]:  # grouped heads
+        group = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(group, 1), value.repeat_interleave(group, 1)
+    if mask is None:
+        mask = torch.ones(query.shape[2], query.shape[2], dtype=torch.bool).tril()
+    query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    scores = torch.matmul(query, key.transpose(-1, -2)).float()
+    shares = scores.masked_fill(~mask, -torch.inf).softmax(-1).to(value.dtype)
+    if dropout:
+        shares = torch.nn.functional.dropout(shares, dropout)
+    return torch.matmul(shares, value).transpose(1, 2), None
 
 
 def _to_rows(heads: Tensor, layout: Layout) -> Tensor:

@@ -1,32 +1,34 @@
-"""How fast to learn, how long, and how often to look: numbers from the size of model and data."""
+"""How fast to learn, how long, and how often to validate, from the size of model and data."""
 
 import math
 
 from tweetgen.settings import TrainingSettings
 
-STEPS_BETWEEN_VALIDATIONS = 500
+VALIDATIONS_PER_EPOCH = 4
+STEPS_BETWEEN_VALIDATIONS = (10, 500)  # fewest and most
 LARGE_MODEL = 50e6  # parameters
 LORA_RANK, LORA_FACTOR = 16, 12.0
-USUAL_EPOCHS = "2 or 3 epochs"  # to the best of three voices of 40,000 to 130,000 tokens
-FEW_TWEETS = 1000  # below, others report models that repeat their data word for word
 
 
-def learning_rate(fraction: float, peak: float, settings: TrainingSettings) -> float:
-    """The learning rate when this fraction of the training is done, 0 < fraction < 1.
+def learning_rate(step: int, progress: float, peak: float, settings: TrainingSettings) -> float:
+    """The learning rate of a step, counted from 0, in whose middle `progress` (0-1) is done.
 
-    Linear warm-up, then the peak to the end, or a cosine or a line down to 0. The average of the
-    weights does what a falling rate is for, and does it at any time: after 330 steps on one voice
-    the average had 1.451 bits per character with a constant rate and 1.473 with a cosine, whose
-    last weights had 1.469.
+    Linear warm-up, then the peak to the end, or times a cosine or a line down to 0. The average of
+    the weights does what a falling rate is for, and does it at any time: after 330 steps on one
+    voice the average had 1.451 bits per character with a constant rate and 1.473 with a cosine,
+    whose last weights had 1.469.
     """
-    if fraction < settings.warmup_fraction:
-        return peak * fraction / settings.warmup_fraction
-    if settings.schedule == "constant":
-        return peak
-    left = (1 - fraction) / (1 - settings.warmup_fraction) if settings.warmup_fraction < 1 else 0.0
+    rate = peak * min(1.0, (step + 0.5) / settings.warmup_steps) if settings.warmup_steps else peak
     if settings.schedule == "linear":
-        return peak * left
-    return peak * (1 - math.cos(math.pi * left)) / 2
+        return rate * (1 - progress)
+    if settings.schedule == "cosine":
+        return rate * (1 + math.cos(math.pi * progress)) / 2
+    return rate
+
+
+def total_steps(settings: TrainingSettings, steps_per_epoch: int) -> int:
+    """After how many steps training ends at the latest."""
+    return min(filter(None, (settings.epochs * steps_per_epoch, settings.max_steps)))
 
 
 def default_lora_rank(num_parameters: int) -> int:
@@ -53,21 +55,13 @@ def default_learning_rate(num_parameters: int, is_lora: bool = False) -> float:
 def validation_steps(num_training: int, num_validation: int, steps_per_epoch: int) -> list[int]:
     """The steps within an epoch after which to validate, the last one always among them.
 
-    Evenly spaced, at most 500 steps apart, but only as often as the validation tweets stay under a
-    quarter of the tweets trained on in between: validating costs about a third of training.
+    Evenly spaced: four times an epoch where that leaves 10 steps in between and at least every 500
+    steps, but only as often as the validation tweets stay under a quarter of the tweets trained on
+    in between: validating a tweet costs about a third of training on it.
     """
-    wanted = math.ceil(steps_per_epoch / STEPS_BETWEEN_VALIDATIONS)
+    fewest, most = STEPS_BETWEEN_VALIDATIONS
+    wanted = min(VALIDATIONS_PER_EPOCH, steps_per_epoch // fewest)
+    wanted = max(wanted, math.ceil(steps_per_epoch / most))
     affordable = num_training // (4 * num_validation) if num_validation else 1
     parts = max(1, min(wanted, affordable))
     return [steps_per_epoch * part // parts for part in range(1, parts + 1)]
-
-
-def advice(num_training: int, num_tokens: int, num_validation: int) -> str:
-    """What to expect of so much data, in a line or two."""
-    lines = [f"{num_training:,} tweets ({num_tokens:,} tokens) to learn from"]
-    lines[0] += f", {num_validation:,} held out: {USUAL_EPOCHS} are usual" if num_validation else ""
-    if not num_validation:
-        lines.append("no tweets are held out: nothing will say when the model stops getting better")
-    if num_training < FEW_TWEETS:
-        lines.append(f"under {FEW_TWEETS:,} tweets expect copying: more drafts will be drawn again")
-    return "\n".join(lines)
