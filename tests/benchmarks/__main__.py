@@ -1,9 +1,8 @@
 """Run all benchmarks, one after another; nothing else should run on the machine meanwhile.
 
-    python -m tests.benchmarks --data FOLDER --peers VENV/bin/python [--quick]
+    python -m tests.benchmarks --data FOLDER --peers VENV/bin/python [--budget MINUTES] [--quick]
 
-VENV is an environment with tests/benchmarks/requirements.txt. Generation and growth also draw from
-models/fine_tuned_model.pt, if there is one.
+VENV is an environment with tests/benchmarks/requirements.txt. The budget is that of each benchmark.
 """
 
 import subprocess
@@ -11,12 +10,17 @@ import sys
 
 from tests.benchmarks import harness
 
-BENCHMARKS = ("bench_preprocess", "bench_training", "bench_generation", "bench_quality", "growth")
+BENCHMARKS = ("preprocess", "training", "generation", "quality", "models")
+
+
+def flags():
+    """The flags of this script."""
+    return harness.parser("__main__", __doc__)
 
 
 def main():
-    harness.parser((__doc__ or "").split("\n")[0]).parse_args()
-    for name in BENCHMARKS:
+    flags().parse_args()
+    for name in (*(f"bench_{name}" for name in BENCHMARKS), "growth"):
         line = [sys.executable, "-m", f"tests.benchmarks.{name}", *sys.argv[1:]]
         subprocess.run(line, cwd=harness.PROJECT, check=True)
 

@@ -1,81 +1,108 @@
-"""Measure what a larger pre-trained model buys: the three commands with one model, on three voices.
+"""Run the three commands as a person does, with each model and voice: time, quality, and tweets.
 
-    python -m tests.benchmarks.bench_models --data FOLDER --model smollm2 [--minutes 10 30]
-        [--name NAME] [--files FILE ...] [--result models] [--quick] [-- --lora_rank 0]
+    python -m tests.benchmarks.bench_models --data FOLDER [--models smollm2 models/base]
+        [--voices sample neiltyson_tweets.csv election-tweets-2016.tab] [--max_minutes N]
+        [--seeds 0] [--keep FOLDER] [--quick] [-- more flags of fine_tune.py]
 
-Adds the model to results/RESULT.json: bits per character of the held-out tweets before training and
-after so many minutes, tokens and tweets a second, memory, and the first ten tweets drawn in the
-voice of the project's own sample.
+Defaults throughout, so training ends where it ends by itself (or after --max_minutes). What the
+drafts are like is measured at the default settings and at those of before, temperature 0.9 and
+top-p 0.9. --keep leaves model and token files, for sweep_sampling. Writes results/models.json.
 """
 
-import json
+import dataclasses
+import itertools
+import shutil
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 from tests.benchmarks import harness
 
-SAMPLE = harness.PROJECT / "data" / "tweets.csv"
-FILES = (SAMPLE, "data/neiltyson_tweets.csv", "data/election-tweets-2016.tab")
-NUM_TWEETS = 100
-NUM_SHOWN = 10
+VOICES = (harness.SAMPLE, "neiltyson_tweets.csv", "election-tweets-2016.tab")
+BEFORE = {"temperature": 0.9, "top_p": 0.9, "top_k": 0, "min_p": 0.0}
+NUM_SHOWN = 20
+NUM_DRAFTS = 500
 
 
-def fine_tune(tokens, output, arguments):
-    """Train; how good the model is after so many minutes, speed and memory."""
+def fine_tune(arguments, model, voice, seed, place):
+    """Seconds of preprocess.py and fine_tune.py, and what the model file says of the training."""
     from tweetgen import storage
 
-    script = Path(__file__).with_name("timed_training.py")
-    line = [sys.executable, script, tokens, output, arguments.model, *arguments.minutes]
-    run = harness.run([*line, *arguments.flags])
-    return json.loads(run.output.splitlines()[-1]) | {
-        "model_file_megabytes": round(output.stat().st_size / 1e6),
-        "ended": storage.load_model(output)["training"]["evaluation"]["model"]["ended"],
-    }
-
-
-def generate(model, num_shown):
-    """Tweets a second, loading included, and the first tweets."""
-    line = [sys.executable, "generate.py", "--model_path", model, "--num_tweets", NUM_TWEETS]
-    start = time.perf_counter()
-    output = harness.run(line).output
-    seconds = time.perf_counter() - start
+    tokens, output = place / "tokens.pkl", place / "model.pt"
+    data = harness.voice_path(arguments.data, voice)
+    line = [sys.executable, "preprocess.py", "--data_path", data, "--model", model]
+    seconds = {"preprocess": harness.run([*line, "--output_path", tokens]).seconds}
+    line = [sys.executable, "fine_tune.py", "--data", tokens, "--output_path", output]
+    line += ["--seed", seed, "--max_minutes", 0.2 if arguments.quick else arguments.max_minutes]
+    run = harness.run([*line, *arguments.flags], watched=True)
+    seconds["fine_tune"] = run.seconds
+    training = storage.load_model(output)["training"]
+    history = training["history"]
+    best = min(history, key=lambda entry: entry["bits_per_character"])
+    minutes = {f"{entry['seconds'] / 60:.1f}": entry["bits_per_character"] for entry in history}
     return {
-        "tweets_per_second": round(NUM_TWEETS / seconds, 2),
-        "tweets": output.splitlines()[:num_shown],
+        "seconds": seconds,
+        "bits_per_character": harness.rounded(training["bits_per_character"]),
+        "bits_per_character_by_minute": harness.rounded(minutes),
+        "minutes_of_training": round(training["seconds"] / 60, 2),
+        "minutes_to_best": round(best["seconds"] / 60, 2),
+        "peak_megabytes": round(run.peak_bytes / 1e6),
+        "model_file_megabytes": round(output.stat().st_size / 1e6),
     }
 
 
-def main():
-    flags = harness.parser((__doc__ or "").split("\n")[0])
-    flags.add_argument("--model", default="models/base")
-    flags.add_argument("--name", default="", help="of the entry (default: the model's)")
-    flags.add_argument("--minutes", nargs="+", type=float, default=[10])
-    flags.add_argument("--files", nargs="+", default=FILES)
-    flags.add_argument("--result", default="models", help="name of the result file")
-    flags.add_argument("flags", nargs="*", help="more flags for fine_tune.py, after --")
-    arguments = flags.parse_args()
-    if arguments.quick:
-        arguments.minutes = [0.5]
-    found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name in arguments.files:
-            stem = Path(folder, Path(name).stem)
-            tokens, model = stem.with_suffix(".pkl"), stem.with_suffix(".pt")
-            line = [sys.executable, "preprocess.py", "--data_path", arguments.data / name]
-            harness.run([*line, "--model", arguments.model, "--output_path", tokens])
-            training = fine_tune(tokens, model, arguments)
-            num_shown = NUM_SHOWN if arguments.data / name == SAMPLE else 0
-            found[stem.name] = training | generate(model, num_shown)
-    path = harness.RESULTS / f"{arguments.result}.json"
-    earlier = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
-    name = arguments.name or Path(arguments.model).name
-    found = earlier.get(name, {}) | found
-    minutes = " ".join(f"{number:g}" for number in arguments.minutes)
-    command = f"python -m tests.benchmarks.bench_models --model {arguments.model}"
-    command += " ".join([f" --minutes {minutes}", *arguments.flags])
-    harness.save(arguments.result, harness.document(command, earlier | {name: found}))
+def generate(place):
+    """Seconds of generate.py to its fifth tweet and to its hundredth, and the first tweets."""
+    line = [sys.executable, "generate.py", "--model_path", place / "model.pt", "--num_tweets"]
+    five, hundred = harness.run([*line, 5]), harness.run([*line, 100])
+    tweets = hundred.output.splitlines()[:NUM_SHOWN]
+    return {"generate_5": five.seconds, "generate_100": hundred.seconds}, tweets
+
+
+def measure(arguments, model, voice, seed, place):
+    """All figures of one model and voice."""
+    from tests.benchmarks.scoring import Scorer
+    from tweetgen.settings import SamplingSettings
+
+    found = fine_tune(arguments, model, voice, seed, place)
+    seconds, found["tweets"] = generate(place)
+    found["seconds"] = harness.rounded(found["seconds"] | seconds)
+    default = SamplingSettings(seed=seed)
+    before = dataclasses.replace(default, **BEFORE)
+    scorer = Scorer(place / "model.pt", place / "tokens.pkl", NUM_DRAFTS)
+    found["human"] = scorer.people()
+    found["drafts"] = {"default": scorer.drafts(default), "before": scorer.drafts(before)}
+    if arguments.keep:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+        name = f"{Path(model).name}-{Path(voice).stem}-{seed}"
+        for file in (place / "model.pt", place / "tokens.pkl"):
+            shutil.copy(file, arguments.keep / (name + file.suffix))
+    return found
+
+
+def flags():
+    """The flags of this script."""
+    found = harness.parser("bench_models", __doc__)
+    found.add_argument("--models", nargs="+", default=["smollm2", harness.BASE])
+    found.add_argument("--voices", nargs="+", default=VOICES)
+    found.add_argument("--seeds", nargs="+", type=int, default=[0])
+    found.add_argument("--max_minutes", type=float, default=0, help="of each training (0: its end)")
+    found.add_argument("--keep", type=Path, help="folder for the model and token files")
+    found.add_argument("flags", nargs="*", help="more flags for fine_tune.py, after --")
+    return found
+
+
+def main(argv=None):
+    session = harness.Session(flags().parse_args(argv), argv)
+    arguments, results = session.arguments, {}
+    cases = itertools.product(arguments.models, arguments.voices, arguments.seeds)
+    for model, voice, seed in cases:
+        if session.minutes_left() <= 0:
+            break
+        with harness.folder() as place:
+            found = measure(arguments, model, voice, seed, place)
+        name = " ".join([model, *arguments.flags])
+        results.setdefault(name, {}).setdefault(voice, {})[f"seed {seed}"] = found
+        session.save("models", results)
 
 
 if __name__ == "__main__":

@@ -1,107 +1,106 @@
-"""Measure how time and memory grow with the tweets: of a dump, of a step of training, asked for.
+"""Draw how time and memory grow: with the tweets of a dump, of a training step, and asked for.
 
-    python -m tests.benchmarks.growth --data FOLDER [--model_path models/fine_tuned_model.pt]
-        [--quick]
+    python -m tests.benchmarks.growth [--data FOLDER] [--repeats 2] [--quick]
 
-FOLDER holds what bench_preprocess and bench_training read; without a model, a fine-tuned
-models/base, generation is left out. Writes results/growth.json and draws results/growth.png.
+The steps of training are measured here, with models/base, and written to results/growth.json; for
+results/growth.png the rest comes from the result files of bench_preprocess and bench_generation.
 """
 
-import tempfile
-from pathlib import Path
-from typing import NamedTuple
+import json
+import sys
+from functools import partial
 
-from tests.benchmarks import bench_generation, bench_preprocess, bench_training, harness
+from tests.benchmarks import harness
+from tests.benchmarks.bench_training import VOICE, train
+from tests.benchmarks.model_folders import BASE, write_folder
 
+BATCHES = (4, 16, 64)
+NUM_TRAINED = 1280  # tweets, at every batch size
 # What the first column of each part counts, and what the time is of
 PARTS = {
     "preprocessing": ("tweets", "the whole command"),
-    "fine-tuning": ("tweets_per_step", "one step"),
-    "generation": ("tweets", "drawing, without loading"),
+    "fine-tuning": ("tweets a step", "one step"),
+    "generation": ("tweets", "the whole command"),
 }
 
 
-class Style(NamedTuple):
-    """How a line is drawn; both have five decades, so that memory lies above time."""
-
-    label: str
-    limits: tuple[float, float]
-    line: str
-    color: str
-    offset: int  # of the values' texts, in points
-
-
-SECONDS = Style("seconds", (0.01, 1000), "o-", "tab:blue", -15)
-MEGABYTES = Style("peak memory in MB", (0.1, 10_000), "s--", "tab:orange", 7)
-
-
-def measure(data, model_path, repeats):
-    """Rows of each part, by its name."""
-    with tempfile.TemporaryDirectory() as place:
-        tokens = bench_training.write_tokens(Path(place, "tokens.pkl"), data)
-        fine_tuning = bench_training.growth(tokens, repeats)
-    results = {
-        "preprocessing": bench_preprocess.growth(data, repeats),
-        "fine-tuning": fine_tuning,
-    }
-    if model_path.is_file():
-        results["generation"] = bench_generation.many_tweets(model_path.resolve(), repeats)
-    return results
-
-
-def print_part(name, rows):
-    """Show the medians of a part."""
-    heading = [name, *list(rows[0])[1:]]
-    values = [
-        [cell["median"] if isinstance(cell, dict) else cell for cell in row.values()]
-        for row in rows
+def fine_tuning(session):
+    """Seconds a step and memory by tweets a step."""
+    with harness.folder() as place:
+        folder = write_folder(BASE, place / BASE)
+        tokens = harness.preprocess(session.arguments.data, VOICE, folder, place / "tokens.pkl")
+        ours = partial(train, "tweetgen", sys.executable, folder, tokens)
+        subjects = {size: partial(ours, NUM_TRAINED // size, "--batch", size) for size in BATCHES}
+        runs = session.alternate(subjects, session.arguments.repeats)
+    return [
+        {
+            "number": size,
+            "seconds": harness.summary([run["seconds_per_step"] for run in found]),
+            "peak_megabytes": round(max(run["peak_bytes"] for run in found) / 1e6),
+        }
+        for size, found in runs.items()
     ]
-    harness.print_table([heading, *values])
 
 
-def draw(results, path):
-    """A picture of all parts, with logarithmic axes."""
+def all_parts():
+    """The rows of each part that has a result file, by the names of PARTS."""
+    sizes = sorted(_results("preprocess").items(), key=lambda item: int(item[0]))
+    parts = {
+        "preprocessing": [
+            {
+                "number": int(number),
+                "seconds": found["seconds"]["tweetgen"],
+                "peak_megabytes": found["peak_megabytes"],
+            }
+            for number, found in sizes
+        ],
+        "fine-tuning": _results("growth").get("fine-tuning"),
+        "generation": _results("generation").get(BASE, {}).get("many"),
+    }
+    return {name: rows for name, rows in parts.items() if rows}
+
+
+def _results(name):
+    path = harness.RESULTS / f"{name}.json"
+    return json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
+
+
+def draw(parts, path):
+    """A picture of all parts, with logarithmic axes: seconds solid, megabytes dashed."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.8 * len(results), 4.5), layout="constrained")
-    for panel, (name, rows) in zip(figure.subplots(1, len(results)), results.items(), strict=True):
+    figure = Figure(figsize=(4.8 * len(parts), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(parts), squeeze=False)[0]
+    for panel, (name, rows) in zip(panels, parts.items(), strict=True):
         counted, timed = PARTS[name]
-        numbers = [row[counted] for row in rows]
+        numbers = [row["number"] for row in rows]
         seconds = [row["seconds"]["median"] for row in rows]
-        megabytes = [row["peak_megabytes"] for row in rows]
-        draw_line(panel, numbers, seconds, SECONDS)
-        draw_line(panel.twinx(), numbers, megabytes, MEGABYTES)
+        memory = panel.twinx()
+        panel.loglog(numbers, seconds, "o-", color="tab:blue")
+        memory.loglog(numbers, [row["peak_megabytes"] for row in rows], "s--", color="tab:orange")
+        panel.set_ylabel("seconds", color="tab:blue")
+        memory.set_ylabel("peak memory in MB", color="tab:orange")
+        panel.set_ylim(0.01, 1000)
+        memory.set_ylim(10, 100_000)
         panel.set_title(f"{name}: {timed}")
-        panel.set_xlabel(counted.replace("_", " "))
-        panel.set_xlim(min(numbers) / 2, max(numbers) * 2)
+        panel.set_xlabel(counted)
         panel.set_xticks(numbers, [f"{number:,}" for number in numbers])
         panel.minorticks_off()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=110)
 
 
-def draw_line(axes, numbers, values, style):
-    """Draw values by numbers, with the value at every point."""
-    axes.loglog(numbers, values, style.line, color=style.color)
-    axes.set_ylabel(style.label, color=style.color)
-    axes.set_ylim(*style.limits)
-    axes.yaxis.set_major_formatter("{x:,g}")
-    axes.minorticks_off()
-    for place in zip(numbers, values, strict=True):
-        text = f"{place[1]:,.0f}" if place[1] >= 10 else f"{place[1]:.2g}"
-        offset = {"xytext": (0, style.offset), "textcoords": "offset points"}
-        axes.annotate(text, place, **offset, color=style.color, ha="center")
+def flags():
+    """The flags of this script."""
+    found = harness.parser("growth", __doc__)
+    found.add_argument("--repeats", type=int, default=2)
+    return found
 
 
-def main():
-    flags = harness.parser((__doc__ or "").split("\n")[0])
-    flags.add_argument("--model_path", type=Path, default=Path("models/fine_tuned_model.pt"))
-    arguments = flags.parse_args()
-    results = measure(arguments.data, arguments.model_path, 1 if arguments.quick else 3)
-    for name, rows in results.items():
-        print_part(name, rows)
-    command = "python -m tests.benchmarks.growth" + " --quick" * arguments.quick
-    harness.save("growth", harness.document(command, results))
-    draw(results, harness.RESULTS / "growth.png")
+def main(argv=None):
+    session = harness.Session(flags().parse_args(argv), argv)
+    session.save("growth", {"fine-tuning": fine_tuning(session)})
+    if session.writes:
+        draw(all_parts(), harness.RESULTS / "growth.png")
 
 
 if __name__ == "__main__":

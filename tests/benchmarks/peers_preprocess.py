@@ -1,22 +1,21 @@
 """Tweets to token ids as people do it today; run by the python that has the peers.
 
-    python peers_preprocess.py chain|datasets TWEETS.jsonl TOKENIZER_FOLDER
+    python peers_preprocess.py TWEETS.jsonl TOKENIZER_FOLDER
 
-Prints one line of JSON: seconds from reading to ids (without the imports, which take longer than
-all of ours), tweets kept, and tweets given up after a second, since the patterns can hang.
+pandas, tweet-preprocessor and the transformers tokenizer with all its threads. Prints one line of
+JSON: seconds from reading to ids (without the imports, which take longer than all of ours), tweets
+kept, and tweets given up after a second, since the patterns can hang.
 """
 
 import json
 import signal
 import sys
-import tempfile
 import time
 
 import pandas
 import preprocessor
 import transformers
 
-NUM_PROCESSES = 2
 SECONDS_PER_TWEET = 1.0
 num_given_up = 0
 
@@ -42,40 +41,18 @@ def clean(text):
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def chain(path, tokenizer):
-    """pandas, tweet-preprocessor, and the transformers tokenizer with all its threads."""
-    frame = pandas.read_json(path, lines=True, dtype=False)
-    frame["clean"] = frame["text"].map(clean)
-    frame = frame[frame["clean"].str.split().str.len() >= 3].drop_duplicates("clean")
-    return len(tokenizer(frame["clean"].tolist())["input_ids"])
-
-
-def with_datasets(path, tokenizer):
-    """The same rules in datasets.map, in two processes; duplicates stay, as it cannot drop them."""
-    import datasets
-
-    datasets.disable_progress_bars()
-    with tempfile.TemporaryDirectory() as cache:
-        table = datasets.load_dataset("json", data_files=path, split="train", cache_dir=cache)
-        table = table.map(lambda row: {"clean": clean(row["text"])}, num_proc=NUM_PROCESSES)
-        table = table.filter(lambda row: len(row["clean"].split()) >= 3, num_proc=NUM_PROCESSES)
-        table = table.map(
-            lambda rows: {"ids": tokenizer(rows["clean"])["input_ids"]},
-            batched=True,
-            num_proc=NUM_PROCESSES,
-        )
-        return len(table)
-
-
 def main():
-    name, path, folder = sys.argv[1:]
+    path, folder = sys.argv[1:]
     signal.signal(signal.SIGALRM, give_up)
     transformers.logging.set_verbosity_error()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     options = preprocessor.OPT
     preprocessor.set_options(options.URL, options.MENTION, options.RESERVED)
     start = time.perf_counter()
-    num_kept = {"chain": chain, "datasets": with_datasets}[name](path, tokenizer)
+    frame = pandas.read_json(path, lines=True, dtype=False)
+    frame["clean"] = frame["text"].map(clean)
+    frame = frame[frame["clean"].str.split().str.len() >= 3].drop_duplicates("clean")
+    num_kept = len(tokenizer(frame["clean"].tolist())["input_ids"])
     seconds = time.perf_counter() - start
     print(json.dumps({"seconds": seconds, "kept": num_kept, "given_up": num_given_up}))
 

@@ -1,79 +1,70 @@
 """Measure which learning rate a model wants: where the default comes from.
 
-    python -m tests.benchmarks.sweep_learning_rate --data FOLDER [--model NAME] [--rates 1e-4 3e-4]
+    python -m tests.benchmarks.sweep_learning_rate --data FOLDER [--model models/base]
+        [--rates 1e-4 3e-4] [--voices neiltyson_tweets.csv ...] [--max_steps 150] [--quick]
+        [-- more flags of fine_tune.py]
 
-Trains on two real files with the project's own commands and default schedule; two trainings
-run side by side, one thread each, which is how two cores do the most. Writes
-results/learning_rate.json, or results/learning_rate_NAME.json for a model other than models/base.
+Trains with the project's own command; two trainings run side by side, one thread each, which is how
+two cores do the most. Writes results/learning_rate.json.
 """
 
 import itertools
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.benchmarks import harness
-from tweetgen import storage
 
-FILES = ("data/neiltyson_tweets.csv", "data/election-tweets-2016.tab")
+VOICES = ("neiltyson_tweets.csv", "election-tweets-2016.tab")
 RATES = (1e-4, 2e-4, 4e-4, 8e-4)
 
 
-def train(data, output, rate, model, limits):
-    """Bits per character before training and after each validation."""
-    line = [sys.executable, "fine_tune.py", "--data", data, "--output_path", output]
-    line += ["--learning_rate", rate, "--model", model, "--patience", 0, *limits]
-    harness.run(line, OMP_NUM_THREADS="1")
-    training = storage.load_model(output)["training"]
-    return {
-        "steps": [entry["step"] for entry in training["history"]],
-        "bits_per_character": [
-            round(entry["bits_per_character"], 4) for entry in training["history"]
-        ],
-    }
+def measure(arguments, place):
+    """Bits per character after each validation, by voice and rate."""
+    cases = []
+    for voice in arguments.voices:
+        tokens = place / f"{Path(voice).stem}.pkl"
+        harness.preprocess(arguments.data, voice, arguments.model, tokens)
+        cases += itertools.product([voice], [tokens], arguments.rates)
+
+    def train(number):
+        from tweetgen import storage
+
+        _, tokens, rate = cases[number]
+        output = place / f"{number}.pt"
+        line = [sys.executable, "fine_tune.py", "--data", tokens, "--output_path", output]
+        line += ["--learning_rate", rate, "--patience", 0, "--max_steps", arguments.max_steps]
+        harness.run([*line, *arguments.flags], OMP_NUM_THREADS="1")
+        return storage.load_model(output)["training"]["history"]
+
+    with ThreadPoolExecutor(2) as pool:
+        histories = list(pool.map(train, range(len(cases))))
+    results = {}
+    for (voice, _, rate), history in zip(cases, histories, strict=True):
+        bits = {str(entry["step"]): round(entry["bits_per_character"], 4) for entry in history}
+        results.setdefault(voice, {})[f"{rate:g}"] = bits
+    return results
 
 
-def measure(data, files, model, rates, limits):
-    """A line for each file and rate."""
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
-        cases = []
-        for path in files:
-            tokens = Path(folder, Path(path).stem + ".pkl")
-            line = [sys.executable, "preprocess.py", "--data_path", data / path, "--model", model]
-            harness.run([*line, "--output_path", tokens])
-            cases += itertools.product([tokens], rates)
-
-        def run(number):
-            tokens, rate = cases[number]
-            output = Path(folder, f"{number}.pt")
-            found = train(tokens, output, rate, model, limits)
-            return {"file": tokens.stem, "learning_rate": rate} | found
-
-        return list(pool.map(run, range(len(cases))))
+def flags():
+    """The flags of this script."""
+    found = harness.parser("sweep_learning_rate", __doc__)
+    found.add_argument("--model", default=harness.BASE)
+    found.add_argument("--rates", nargs="+", type=float, default=RATES)
+    found.add_argument("--voices", nargs="+", default=VOICES)
+    found.add_argument("--max_steps", type=int, default=500)
+    found.add_argument("flags", nargs="*", help="more flags for fine_tune.py, after --")
+    return found
 
 
-def main():
-    flags = harness.parser((__doc__ or "").split("\n")[0])
-    flags.add_argument("--model", default="models/base")
-    flags.add_argument("--rates", nargs="+", type=float, default=RATES)
-    flags.add_argument("--files", nargs="+", default=FILES)
-    flags.add_argument("--epochs", type=int, default=3)
-    flags.add_argument("--max_steps", type=int, default=0)
-    arguments = flags.parse_args()
-    max_steps = 20 if arguments.quick else arguments.max_steps
-    limits = ["--epochs", arguments.epochs, "--max_steps", max_steps]
-    results = measure(arguments.data, arguments.files, arguments.model, arguments.rates, limits)
-    rows = [("file", "learning rate", "before", "best")]
-    for row in results:
-        bits = row["bits_per_character"]
-        rows.append((row["file"], row["learning_rate"], bits[0], min(bits)))
-    harness.print_table(rows)
-    command = f"python -m tests.benchmarks.sweep_learning_rate --model {arguments.model}"
-    command += f" --epochs {arguments.epochs} --max_steps {max_steps} --rates "
-    command += " ".join(map(str, arguments.rates))
-    name = "" if arguments.model == "models/base" else f"_{Path(arguments.model).stem}"
-    harness.save(f"learning_rate{name}", harness.document(command, results))
+def main(argv=None):
+    session = harness.Session(flags().parse_args(argv), argv)
+    arguments = session.arguments
+    if arguments.quick:
+        arguments.rates, arguments.voices, arguments.max_steps = RATES[:1], VOICES[:1], 2
+    name = " ".join([Path(arguments.model).name, *arguments.flags])
+    with harness.folder() as place:
+        session.save("learning_rate", {name: measure(arguments, place)})
 
 
 if __name__ == "__main__":

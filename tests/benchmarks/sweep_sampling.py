@@ -1,136 +1,117 @@
-"""Measure what temperature and top-p do to a model's drafts: where the defaults come from.
+"""Measure what temperature and top-p, top-k or min-p do to drafts: where the defaults come from.
 
-    python -m tests.benchmarks.sweep_sampling models/a.pt data/a.pkl [models/b.pt data/b.pkl ...]
+    python -m tests.benchmarks.sweep_sampling MODEL.pt TOKENS.pkl [MODEL.pt TOKENS.pkl ...]
+        [--temperatures 0.9 1.0 ...] [--cuts top_p=0.9 top_p=0.95,top_k=50 ...]
+        [--num_drafts 200] [--seed 0] [--budget MINUTES] [--quick]
 
-Writes results/sampling_sweep.json beside this file; TWEETGEN_DATA names the folder with
-corpus/base_tweets.jsonl.gz. To what `generate.py --evaluate` measures on first drafts it
-adds, of the usable ones only:
-
-nats        a token, under the model itself, EOS included
-invented    share of words that neither the training tweets nor 625,000 public tweets have
-classifier  accuracy of logistic regression on character n-grams, trained to tell drafts from
-            training tweets, on other drafts and held-out tweets: .5 is indistinguishable
-divergence  mean Jensen-Shannon divergence (bits) of the histograms of seven simple features
-
-The line without a temperature has held-out tweets in place of drafts (for the last two, training
-tweets): as good as can be had.
+For each setting: how well drafts are told from held-out tweets, by a classifier of words and
+letters (surface), of what the untouched model thinks of them (sense) and by both; how fluent they
+are, copies, and the usable share. Settings are tried in the order given, with all models in turn,
+until the budget ends. bench_models --keep FOLDER leaves such files. Writes results/sampling.json
+and results/sampling.png.
 """
 
-import dataclasses
-import gzip
 import itertools
-import json
-import os
-import sys
+from functools import partial
 from pathlib import Path
 
-import torch
+from tests.benchmarks import harness
 
-from tests.benchmarks.harness import document, print_table, save
-from tests.benchmarks.two_samples import classifier_accuracy, divergence
-from tweetgen import storage
-from tweetgen.dataset import Tokens, join
-from tweetgen.evaluation.rates import Learned, measure
-from tweetgen.generation import drawing
-from tweetgen.models import model_from_weights
-from tweetgen.settings import SamplingSettings
-from tweetgen.text import copies as originality
-from tweetgen.text.copies import split_words
-from tweetgen.text.length import weighted_length
-from tweetgen.tokenizer import encoder
-from tweetgen.training.learner import Learner
-from tweetgen.training.ranks import Ranks
-from tweetgen.training.validation import validate
-
-TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1)
-TOP_PS = (0.9, 0.95, 1.0)
-NUM_DRAFTS = 500
-NUM_LIKELIHOODS = 150  # drafts whose nats are computed
-LIMIT = 280
-SHOWN = ("temperature", "top_p", "usable", "distinct_2", "invented", "nats")
-SHOWN += ("classifier", "divergence")
+# The middle first: where a budget ends early, the ends are missing.
+TEMPERATURES = (0.9, 1.0, 0.8, 1.1, 0.7)
+CUTS = (
+    *("top_p=0.95", "top_p=0.9", "top_p=1", "min_p=0.05", "min_p=0.02", "min_p=0.1"),
+    *("top_k=50", "top_p=0.98"),
+)
+SHOWN = ("temperature", "cut", "both", "both_spread", "surface", "sense", "fluency", "copies")
+SHOWN += ("usable",)
 
 
-class Sweep:
-    """One model, its tweets, and the measurements of settings."""
+def settings_of(temperature, cut, seed):
+    """Sampling settings, with nothing cut but what is named: "top_p=0.95,top_k=50"."""
+    from tweetgen.settings import SamplingSettings
 
-    def __init__(self, model_path, data_path, public_words):
-        self.model_file = storage.load_model(model_path)
-        self.tokens = Tokens.from_file(storage.load_tokens(data_path))
-        texts, border = self.tokens.texts(), self.tokens.validation_start
-        self.learned, self.held_out = texts[:border], texts[border:]
-        self.num_pooled = min(len(self.held_out), NUM_DRAFTS)
-        self.reference = Learned(self.model_file["originality"], self.learned)
-        self.known = Learned({}, [*self.learned, *public_words])
-        self.drawer = drawing.load(self.model_file)
-        weights = (self.model_file["config_json"], self.model_file["weights"])
-        self.learner = Learner(model_from_weights(*weights), torch.device("cpu"), torch.float32)
-
-    def human(self):
-        """The line of human tweets."""
-        metrics = measure(self.held_out, LIMIT, self.num_pooled, self.reference)
-        half = len(self.learned) // 2
-        compared = self._compared(self.held_out, self.learned[:half], self.learned[half:])
-        return metrics | compared
-
-    def drafts(self, temperature, top_p):
-        """The line of one setting."""
-        settings = SamplingSettings(temperature=temperature, top_p=top_p)
-        drafts = drawing.first_drafts(self.drawer, settings, NUM_DRAFTS)
-        texts = [draft.text for draft in drafts]
-        ended = [draft.finished for draft in drafts]
-        metrics = measure(texts, LIMIT, self.num_pooled, self.reference, ended)
-        kinds = originality.copy_kinds(self.model_file["originality"], texts)
-        usable = [
-            draft.text
-            for draft, kind in zip(drafts, kinds, strict=True)
-            if draft.finished and not kind and 0 < weighted_length(draft.text) <= LIMIT
-        ]
-        setting = {"temperature": temperature, "top_p": top_p}
-        return setting | metrics | self._compared(usable, usable, self.learned)
-
-    def _compared(self, texts, told_apart, learned):
-        return {
-            "nats": self.nats(texts[:NUM_LIKELIHOODS]),
-            "invented": measure(texts, LIMIT, 0, self.known)["new_words"],
-            "classifier": classifier_accuracy(learned, self.held_out, told_apart[:NUM_DRAFTS]),
-            "divergence": divergence(self.held_out, told_apart[:NUM_DRAFTS]),
-        }
-
-    def nats(self, texts):
-        """Mean negative log-likelihood of a token."""
-        tokenizer = encoder(self.tokens.tokenizer_json)
-        rows = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
-        ids, offsets = join(rows, self.tokens.eos_token_id)
-        tokens = dataclasses.replace(self.tokens, ids=ids, offsets=offsets, validation_start=0)
-        return validate(self.learner, tokens, Ranks()).loss
+    values = dict(pair.split("=") for pair in cut.split(","))
+    kinds = {"top_p": float, "top_k": int, "min_p": float}
+    named = {name: kinds[name](value) for name, value in values.items()}
+    return SamplingSettings(
+        temperature=temperature, seed=seed, **({"top_p": 1.0, "top_k": 0, "min_p": 0.0} | named)
+    )
 
 
-def words_of_corpus():
-    """The words of the public tweets."""
-    path = Path(os.environ["TWEETGEN_DATA"], "corpus", "base_tweets.jsonl.gz")
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return {word for line in file for word in split_words(json.loads(line)["text"])}
+def sweep(session, scorers):
+    """The lines of all models, by their names, until the time is up."""
+    arguments = session.arguments
+    results = {name: {"human": scorer.people(), "drafts": []} for name, scorer in scorers.items()}
+    settings = itertools.product(arguments.cuts, arguments.temperatures)
+    for (cut, temperature), (name, scorer) in itertools.product(settings, scorers.items()):
+        if session.minutes_left() <= 0:
+            break
+        line = {"temperature": temperature, "cut": cut}
+        line |= scorer.drafts(settings_of(temperature, cut, arguments.seed))
+        results[name]["drafts"].append(line)
+        harness.tell("  ".join([name, *(f"{key} {line[key]}" for key in SHOWN if key in line)]))
+    return results
 
 
-def rounded(line):
-    """The same numbers to four decimal places."""
-    return {name: round(x, 4) if isinstance(x, float) else x for name, x in line.items()}
+def draw(results, path):
+    """A panel for each model: the score by the fluency of each setting."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5 * len(results), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(results), squeeze=False)[0]
+    for panel, (name, found) in zip(panels, results.items(), strict=True):
+        lines = found["drafts"]
+        for cut in dict.fromkeys(line["cut"] for line in lines):
+            own = sorted(
+                (line for line in lines if line["cut"] == cut), key=lambda line: line["temperature"]
+            )
+            panel.plot(
+                [100 * line["fluency"] for line in own],
+                [line["both"] for line in own],
+                "o-",
+                label=cut,
+            )
+            for line in own:
+                place = 100 * line["fluency"], line["both"]
+                panel.annotate(f"{line['temperature']:g}", place, fontsize=7)
+        floor = [line["floor"] for line in lines]
+        panel.axhline(sum(floor) / max(1, len(floor)), color="grey", linestyle=":")
+        panel.axvline(0, color="grey", linestyle=":")
+        panel.set_title(name)
+        panel.set_xlabel("bits per character of drafts, % above held-out tweets")
+        panel.set_ylabel("told apart (0.5: not at all)")
+    panels[-1].legend(fontsize=8)
+    figure.savefig(path, dpi=110)
 
 
-def main(paths):
-    """Sweep each model and write the results."""
-    results, public_words = {}, words_of_corpus()
-    for model_path, data_path in zip(paths[::2], paths[1::2], strict=True):
-        sweep = Sweep(model_path, data_path, public_words)
-        lines = results[Path(model_path).stem] = [rounded(sweep.human())]
-        for temperature, top_p in itertools.product(TEMPERATURES, TOP_PS):
-            lines.append(rounded(sweep.drafts(temperature, top_p)))
-        print_table([SHOWN, *([line.get(name, "") for name in SHOWN] for line in lines)])
-    names = [Path(path).name for path in paths]
-    command = "python -m tests.benchmarks.sweep_sampling " + " ".join(names)
-    save("sampling_sweep", document(command, results))
+def flags():
+    """The flags of this script."""
+    found = harness.parser("sweep_sampling", __doc__)
+    found.add_argument("files", nargs="+", help="a model file and its token file, any number")
+    found.add_argument("--temperatures", nargs="+", type=float, default=TEMPERATURES)
+    found.add_argument("--cuts", nargs="+", default=CUTS)
+    found.add_argument("--num_drafts", type=int, default=200)
+    found.add_argument("--judge", default="", help="model (default: the one of the token file)")
+    found.add_argument("--seed", type=int, default=0)
+    return found
+
+
+def main(argv=None):
+    session = harness.Session(flags().parse_args(argv), argv)
+    arguments = session.arguments
+    from tests.benchmarks.scoring import Scorer
+
+    if arguments.quick:
+        arguments.temperatures, arguments.cuts = arguments.temperatures[:2], arguments.cuts[:1]
+    pairs = zip(arguments.files[::2], arguments.files[1::2], strict=True)
+    make = partial(Scorer, num_drafts=arguments.num_drafts, judge=arguments.judge)
+    scorers = {Path(model).stem: make(model, tokens) for model, tokens in pairs}
+    results = sweep(session, scorers)
+    session.save("sampling", results)
+    if session.writes:
+        draw(results, harness.RESULTS / "sampling.png")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

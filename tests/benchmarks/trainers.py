@@ -1,24 +1,20 @@
 """Train a model with one system, for so many steps or so long, and print what it did.
 
-    python trainers.py SYSTEM MODEL_FOLDER TOKEN_FILE steps|minutes NUMBER [OUTPUT_FOLDER]
-        [--batch 16]
+    python trainers.py SYSTEM MODEL_FOLDER TOKEN_FILE steps|minutes NUMBER [--output FOLDER]
+        [--batch 16] [--rate 2.4e-3] [--precision bf16] [--seed 0]
 
 SYSTEM is one of
-tweetgen         this project's training loop with its default settings, but training all weights
-tweetgen-lora    the same with adapters, its default for large models
-tweetgen-compile the same with all weights and --compile
-trainer          transformers.Trainer as it is: padded to the longest of a batch, dropout as the
-                 model's config has it, learning rate 5e-5
-trainer-best     the same with batches of equal length, no dropout, bf16 where the processor has it,
-                 tweetgen's learning rate, and a cosine, which serves it better than no schedule
-trl              TRL's SFTTrainer without padding: the tweets of a batch stand in one row, each one
-                 sees only itself; no dropout, precision, learning rate and schedule as above
-concatenate      as trainer-best, on blocks of BLOCK tokens cut from all tweets one after another,
-                 as the run_clm script does
+tweetgen         this project's training loop with its default settings
+tweetgen-full    the same, but training all weights where adapters are the default
+trainer-peft     transformers.Trainer with peft's adapters: rank 16 on all linear layers, as ours,
+                 batches of equal length, no dropout, a cosine, the best epoch by held-out loss
+trainer          the same, training all weights
+trl-peft         TRL's SFTTrainer with the same adapters and without padding: the tweets of a batch
+                 stand in one row, each one sees only itself
 
-Batches hold so many tweets, or blocks of as many tokens. Run by the python that has the system.
-Prints one line of JSON: real tokens a second and seconds a step, after the first steps, the number
-of steps and peak memory.
+The precision is that of the peers' arithmetic: bf16 is autocast over float32 weights, bf16-frozen
+keeps the weights beneath the adapters in 16 bits. Run by the python that has the system. Prints one
+line of JSON: real tokens a second after the first steps, steps, and peak memory.
 """
 
 import argparse
@@ -29,25 +25,16 @@ import resource
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 import torch
 
-BLOCK = 128
 WARM_UP_STEPS = 2
-OURS = {
-    "tweetgen": {"lora_rank": 0},
-    "tweetgen-lora": {"lora_rank": 16},
-    "tweetgen-compile": {"lora_rank": 0, "compile": True},
-}
-# The learning rate of tweetgen for models/base
-SCHEDULE = {"learning_rate": 5.7e-4, "lr_scheduler_type": "cosine", "warmup_steps": 0.05}
+RANK, ALPHA = 16, 32
 DROPOUTS = ("attn_pdrop", "embd_pdrop", "resid_pdrop")  # GPT-2's; Llama types have none
 QUIET = {
     "use_cpu": True,
     "report_to": [],
-    "save_strategy": "no",
     "logging_strategy": "no",
     "disable_tqdm": True,
     "dataloader_pin_memory": False,
@@ -73,47 +60,44 @@ class Meter:
         seconds = time.perf_counter() - self.start
         return {
             "tokens_per_second": self.tokens / seconds,
-            "seconds_per_step": seconds / (self.steps - WARM_UP_STEPS),
+            "seconds_per_step": seconds / max(1, self.steps - WARM_UP_STEPS),
             "steps": self.steps,
         }
 
 
-def tweetgen(system, folder, token_file, plan, meter):
-    """Train with this project's loop; the best weights by its own validation."""
+def tweetgen(arguments, meter):
+    """Train with this project's loop for so many steps, holding nothing out: for its speed."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+    import dataclasses
+
     from tweetgen import models, storage
-    from tweetgen.dataset import Tokens
+    from tweetgen.dataset import TokenizedTweets
     from tweetgen.device import choose_precision
     from tweetgen.settings import TrainingSettings
     from tweetgen.training import StepReport, Training
 
-    tokens = Tokens.from_file(storage.load_tokens(token_file))
-    settings = TrainingSettings(epochs=1000, patience=0, **OURS[system], **plan)
-    cpu = torch.device("cpu")
-    if "max_steps" in plan:  # only the speed is wanted: hold nothing out
-        import dataclasses
-
-        tokens = dataclasses.replace(tokens, validation_start=len(tokens.offsets) - 1)
-    model = models.load_pretrained(folder).model
-    training = Training(
-        model, tokens, settings, device=cpu, precision=choose_precision("auto", cpu)
+    tokens = TokenizedTweets.from_file(storage.load_tokens(arguments.token_file))
+    tokens = dataclasses.replace(tokens, validation_start=len(tokens.offsets) - 1)
+    settings = TrainingSettings(
+        epochs=1000, patience=0, batch_size=arguments.batch, max_steps=int(arguments.number)
     )
-    for report in training.run():
+    if arguments.system == "tweetgen-full":
+        settings = dataclasses.replace(settings, lora_rank=0)
+    cpu = torch.device("cpu")
+    precision = choose_precision("auto", cpu)
+    model = models.load_pretrained(arguments.folder).model
+    training = Training(model, tokens, settings, device=cpu, precision=precision)
+    for report in training.run(lambda: False):
         if isinstance(report, StepReport):
             meter.add(report.tokens)
-    model.load_state_dict(training.finish(), strict=False)
-    return model
+    return str(precision).removeprefix("torch.")
 
 
-def rows_of(tokens, whole):
-    """Training rows: EOS tweet EOS, or blocks of all tweets one after another."""
-    ids, offsets = tokens["ids"].tolist(), tokens["offsets"].tolist()
-    end = tokens["eos_token_id"]
-    border = tokens["validation_start"]
-    if whole:
-        return [[end, *ids[a:b]] for a, b in itertools.pairwise(offsets[: border + 1])]
-    ids = [end, *ids[: offsets[border]]]
-    return [ids[i : i + BLOCK] for i in range(0, len(ids) - BLOCK, BLOCK)]
+def rows_of(tokens):
+    """Rows to train on and rows held out: EOS tweet EOS."""
+    ids, end = tokens["ids"].tolist(), tokens["eos_token_id"]
+    rows = [[end, *ids[a:b]] for a, b in itertools.pairwise(tokens["offsets"].tolist())]
+    return rows[: tokens["validation_start"]], rows[tokens["validation_start"] :]
 
 
 def batches_of_all_lengths(rows, size, num_batches):
@@ -133,31 +117,34 @@ def collate(rows):
     rows = [row["input_ids"] for row in rows]
     length = max(map(len, rows))
     lengths = torch.tensor(list(map(len, rows)))
-    pad = [[0] * (length - len(row)) for row in rows]
-    ids = torch.tensor([row + zeros for row, zeros in zip(rows, pad, strict=True)])
+    ids = torch.tensor([row + [0] * (length - len(row)) for row in rows])
     mask = torch.arange(length) < lengths[:, None]
     return {"input_ids": ids, "labels": ids.where(mask, -100), "attention_mask": mask.long()}
 
 
-def load(folder, keep_dropout=False):
-    """The model of a folder, in float32."""
+def load(folder, precision):
+    """The model of a folder, without dropout."""
     import transformers
 
     config = transformers.AutoConfig.from_pretrained(folder)
     for name in DROPOUTS:
-        if hasattr(config, name) and not keep_dropout:
+        if hasattr(config, name):
             setattr(config, name, 0.0)
+    dtype = "bfloat16" if precision == "bf16-frozen" else "float32"
     kind = transformers.AutoModelForCausalLM
-    return kind.from_pretrained(folder, config=config, dtype="float32")
+    return kind.from_pretrained(folder, config=config, dtype=dtype)
 
 
-def has_bf16():
-    """Whether the processor multiplies in bf16; where it does not, that is slower than float32."""
-    features = torch.cpu.get_capabilities()
-    return any(features.get(name) for name in ("avx512_bf16", "amx_bf16"))
+def adapters():
+    """What peft adds: the rank and the layers of tweetgen's own adapters."""
+    import peft
+
+    return peft.LoraConfig(
+        r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
 
 
-def metered(kind, meter, plan):
+def metered(kind, meter, minutes):
     """This kind of trainer, telling the meter its real tokens and stopping when its time is up."""
     import transformers
 
@@ -167,8 +154,8 @@ def metered(kind, meter, plan):
 
         def on_step_end(self, arguments, state, control, **_):
             meter.add(meter.tokens_of_step)
-            over = "max_minutes" in plan and minutes_since(self.start) >= plan["max_minutes"]
-            control.should_training_stop |= over
+            over = minutes and time.perf_counter() - self.start >= 60 * minutes
+            control.should_training_stop |= bool(over)
 
     class Metered(kind):
         def __init__(self, *arguments, **settings):
@@ -182,126 +169,125 @@ def metered(kind, meter, plan):
     return Metered
 
 
-def trainer(system, folder, token_file, plan, meter):
-    """Train with transformers.Trainer; the last weights."""
+def num_steps(arguments, rows, loss_of):
+    """How many steps are wanted, or about how many fit into so many minutes: three are tried."""
+    if arguments.unit == "steps":
+        return int(arguments.number)
+    spread = batches_of_all_lengths(rows, arguments.batch, 3)
+    start = time.perf_counter()
+    for first in range(0, len(spread), arguments.batch):
+        loss_of(spread[first : first + arguments.batch]).backward()
+    return max(3, int(180 * arguments.number / (time.perf_counter() - start)))
+
+
+def settings_of(arguments):
+    """What both trainers are given."""
+    return QUIET | {
+        "per_device_train_batch_size": arguments.batch,
+        "per_device_eval_batch_size": 4 * arguments.batch,
+        "bf16": arguments.precision.startswith("bf16"),
+        "learning_rate": arguments.rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.05,
+        "seed": arguments.seed,
+    }
+
+
+def trainer(arguments, meter):
+    """Train with transformers.Trainer."""
+    import peft
     import transformers
 
-    tokens = torch.load(token_file, weights_only=True)
-    rows = rows_of(tokens, whole=system != "concatenate")
-    is_plain = system == "trainer"
-    model = load(folder, keep_dropout=is_plain)
-    batch = plan["batch_size"]
-    if system == "concatenate":
-        batch = max(1, round(batch * mean_length(tokens) / BLOCK))
-    settings = {} if is_plain else {"bf16": has_bf16(), **SCHEDULE}
-    if system == "trainer-best" and "max_steps" in plan:
-        settings["train_sampling_strategy"] = "sequential"
-        rows = batches_of_all_lengths(rows, batch, plan["max_steps"])
-    elif system == "trainer-best":
+    rows, held_out = rows_of(torch.load(arguments.token_file, weights_only=True))
+    model = load(arguments.folder, arguments.precision)
+    if arguments.system == "trainer-peft":
+        model = peft.get_peft_model(model, adapters())
+    settings = settings_of(arguments)
+    is_timed = arguments.unit == "minutes"
+    if is_timed:
         settings |= {"train_sampling_strategy": "group_by_length", "length_column_name": "length"}
+        settings |= {"eval_strategy": "epoch", "save_strategy": "epoch", "save_total_limit": 1}
+        settings |= {"load_best_model_at_end": True, "prediction_loss_only": True}
+    else:
+        settings |= {"train_sampling_strategy": "sequential", "save_strategy": "no"}
 
     def loss_of(rows):
-        return model(**collate(rows)).loss
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings["bf16"]):
+            return model(**collate([{"input_ids": row} for row in rows])).loss
 
-    arguments = transformers.TrainingArguments(
-        tempfile.gettempdir(),
-        per_device_train_batch_size=batch,
-        max_steps=num_steps(model, loss_of, rows, batch, plan),
-        remove_unused_columns=False,
-        **QUIET,
-        **settings,
-    )
-    metered(transformers.Trainer, meter, plan)(
-        model,
-        arguments,
-        train_dataset=[{"input_ids": row, "length": len(row)} for row in rows],
-        data_collator=collate,
-    ).train()
-    return model
+    steps = num_steps(arguments, rows, loss_of)
+    model.zero_grad()
+    if not is_timed:
+        rows = batches_of_all_lengths(rows, arguments.batch, steps)
+    with tempfile.TemporaryDirectory() as place:
+        metered(transformers.Trainer, meter, is_timed and arguments.number)(
+            model,
+            transformers.TrainingArguments(
+                place, max_steps=steps, remove_unused_columns=False, **settings
+            ),
+            train_dataset=[{"input_ids": row, "length": len(row)} for row in rows],
+            eval_dataset=[{"input_ids": row} for row in held_out],
+            data_collator=collate,
+        ).train()
+    if arguments.output:
+        model = model.merge_and_unload() if arguments.system == "trainer-peft" else model
+        model.float().save_pretrained(arguments.output)
+    return arguments.precision
 
 
-def trl(folder, token_file, plan, meter):
-    """Train with TRL's SFTTrainer; the last weights."""
+def trl(arguments, meter):
+    """Train with TRL's SFTTrainer for so many steps."""
     import datasets
     import transformers
     import trl
 
-    rows = rows_of(torch.load(token_file, weights_only=True), whole=True)
-    model = load(folder)
-    arguments = trl.SFTConfig(
-        tempfile.gettempdir(),
-        per_device_train_batch_size=plan["batch_size"],
-        padding_free=True,
-        max_length=None,  # padding_free wants it so
-        gradient_checkpointing=False,
-        bf16=has_bf16(),
-        max_steps=1,
-        **QUIET,
-        **SCHEDULE,
-    )
-    trainer = metered(trl.SFTTrainer, meter, plan)(
-        model,
-        arguments,
-        train_dataset=datasets.Dataset.from_dict({"input_ids": rows}),
-        processing_class=transformers.AutoTokenizer.from_pretrained(folder),
-    )
-
-    def loss_of(rows):
-        labelled = [row | {"labels": row["input_ids"]} for row in rows]
-        return trainer.compute_loss(model, trainer.data_collator(labelled))
-
-    trainer.args.max_steps = num_steps(model, loss_of, rows, plan["batch_size"], plan)
-    trainer.train()
-    return model
+    rows, _ = rows_of(torch.load(arguments.token_file, weights_only=True))
+    settings = settings_of(arguments) | {"save_strategy": "no", "max_steps": int(arguments.number)}
+    with tempfile.TemporaryDirectory() as place:
+        metered(trl.SFTTrainer, meter, 0)(
+            load(arguments.folder, arguments.precision),
+            trl.SFTConfig(
+                place,
+                padding_free=True,
+                max_length=None,  # padding_free wants it so
+                gradient_checkpointing=False,
+                **settings,
+            ),
+            train_dataset=datasets.Dataset.from_dict({"input_ids": rows}),
+            processing_class=transformers.AutoTokenizer.from_pretrained(arguments.folder),
+            peft_config=adapters(),
+        ).train()
+    return arguments.precision
 
 
-def mean_length(tokens):
-    """Tokens of a tweet, EOS included."""
-    return len(tokens["ids"]) / (len(tokens["offsets"]) - 1)
-
-
-def minutes_since(start):
-    return (time.perf_counter() - start) / 60
-
-
-def num_steps(model, loss_of, rows, batch, plan):
-    """How many steps are wanted, or about how many fit into so many minutes.
-
-    For that three are tried, without an optimiser.
-    """
-    if "max_steps" in plan:
-        return plan["max_steps"]
-    step = max(1, len(rows) // (3 * batch))
-    start = time.perf_counter()
-    for first in range(0, 3 * batch * step, batch * step):
-        chosen = rows[first : first + batch * step : step]
-        loss_of([{"input_ids": row} for row in chosen]).backward()
-    model.zero_grad()
-    return int(3 * plan["max_minutes"] / minutes_since(start))
+SYSTEMS = {
+    "tweetgen": tweetgen,
+    "tweetgen-full": tweetgen,
+    "trainer-peft": trainer,
+    "trainer": trainer,
+    "trl-peft": trl,
+}
 
 
 def main():
     flags = argparse.ArgumentParser()
-    for name in ("system", "folder", "token_file", "unit"):
-        flags.add_argument(name)
+    flags.add_argument("system", choices=SYSTEMS)
+    flags.add_argument("folder")
+    flags.add_argument("token_file")
+    flags.add_argument("unit", choices=("steps", "minutes"))
     flags.add_argument("number", type=float)
-    flags.add_argument("output", nargs="?")
+    flags.add_argument("--output", default="")
     flags.add_argument("--batch", type=int, default=16)
+    flags.add_argument("--rate", type=float, default=1e-3)
+    flags.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "bf16-frozen"))
+    flags.add_argument("--seed", type=int, default=0)
     arguments = flags.parse_args()
-    plan = {"batch_size": arguments.batch}
-    if arguments.unit == "minutes":
-        plan["max_minutes"] = arguments.number
-    else:
-        plan["max_steps"] = int(arguments.number) + WARM_UP_STEPS
+    if arguments.unit == "steps":
+        arguments.number += WARM_UP_STEPS
     meter = Meter()
-    kind = tweetgen if arguments.system in OURS else trainer
-    train = trl if arguments.system == "trl" else partial(kind, arguments.system)
-    model = train(arguments.folder, arguments.token_file, plan, meter)
-    figures = meter.figures()
+    precision = SYSTEMS[arguments.system](arguments, meter)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if arguments.output:
-        model.save_pretrained(arguments.output)
-    print(json.dumps(figures | {"peak_bytes": peak}))
+    print(json.dumps(meter.figures() | {"precision": precision, "peak_bytes": peak}))
 
 
 if __name__ == "__main__":
