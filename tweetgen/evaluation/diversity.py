@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence, Set
 
-from tweetgen.cleaning.characters import SPACELESS_LETTER
+from tweetgen.text.words import SPACELESS_LETTER
 
 # A word, a letter of a script without spaces, or one sign: "don't go, 東京!" -> don't go , 東 京 !
 _SPACELESS = SPACELESS_LETTER.pattern[1:-1]

@@ -16,7 +16,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tweetgen.cleaning import canonical_key, clean
+from tweetgen.cleaning import clean
+from tweetgen.text.keys import canonical_key
 from tweetgen.errors import TweetgenError
 from tweetgen.preprocessing.duplicates import Bools, hash_keys
 from tweetgen.reading import Source, read_batches

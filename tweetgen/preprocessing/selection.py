@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tweetgen.cleaning import canonical_key
+from tweetgen.text.keys import canonical_key
 from tweetgen.preprocessing.corpus import Corpus, open_shares, places, read_texts, store
 from tweetgen.preprocessing.duplicates import Bools, near_copies, signature_type, signatures
 from tweetgen.settings import SelectionSettings
