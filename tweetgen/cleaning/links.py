@@ -11,7 +11,7 @@ BROKEN_LINK = re.compile(
     rf"(?:(?: [^\s…]+)?(?: (?=\S*[/=_\d-])[^\s…]+){{0,3}}{_DOTS})?"  # "b/c …"
 )
 SHORTENED_LINK = re.compile(
-    r"(https?://[^\s…]++)(?:…?(?:[ \xa0]+…)+|[ \xa0]+\.\.\.\Z)"
+    r"(https?://[^\s…]++)(?:…?(?:[ \xa0]+…)+(?!\w)|[ \xa0]+\.\.\.\Z)"
 )
 # "example.com/some/lo…": what the page shows of a link
 SHOWN_LINK = re.compile(rf"(?<![\w./@-])((?!t\.co/){_HOST}/[^\s…]*+)…")

@@ -5,20 +5,20 @@ from collections.abc import Iterable
 
 LINK = "https://t.co/x"  # what a placeholder becomes, so that the rules for links see to it
 NAME = "@user"
-SIGNS = ("<", "[", "{", "URL")  # a text without these has no placeholder
-_IN_BRACKETS = r"[<\[{{_$]{{1,2}} ?@?(?i:{}) ?[>\]}}_$]{{1,2}}"
+SIGNS = ("<", "[", "{", "URL", "_U")  # a text without these has no placeholder
+_IN_BRACKETS = r"(?:[<\[{{]{{1,2}}|__|\$) ?@?(?i:{}) ?(?:[>\]}}]{{1,2}}|__|\$)"
 LINK_PLACEHOLDER = re.compile(
     "HTTPURL|" + _IN_BRACKETS.format(r"(?:HTTP)?URLS?(?:_?\d+)?|LINK|HTTPS?|WEBSITE")
 )
 NAME_PLACEHOLDER = re.compile(
-    "@?" + _IN_BRACKETS.format(r"(?:USER|USER_?NAME|MENTION|HANDLE)S?(?:_?\d+)?")
+    "AT_USER|@?" + _IN_BRACKETS.format(r"(?:USER|USER_?NAME|MENTION|HANDLE)S?(?:_?\d+)?")
 )
 NAME_IN_BRACES = re.compile(r"\{@[^@{}\n]{1,50}@\}")  # "{@Some Name@}"
 
 # Words that are placeholders in some files and words in others. In a file where links were
 # replaced there are none left.
 BARE_LINK = re.compile(r"(?<![\w@#/.-])(?:URLs?|url|https?|HTTPS?|LINK)(?![\w/-]|:/|\.\w)")
-BARE_NAME = re.compile(r"(?<![\w@#/.-])(?:(?:AT_)?USER|MENTION|USERNAME)(?![\w/-])")
+BARE_NAME = re.compile(r"(?<![\w@#/.-])(?:USER|MENTION|USERNAME)(?![\w/-])")
 REAL_LINK = re.compile(r"https?://\w")
 REAL_NAME = re.compile(r"(?<!\w)@(?!(?i:user|mention|username)\b)\w")
 SMALLEST_SHARE = 0.01  # of the texts
@@ -49,12 +49,10 @@ def as_entities(text: str, *, urls: bool, names: bool, bare: frozenset[str]) -> 
         urls: whether placeholders of links are looked for; `names`: of names.
         bare: what bare words stand for in the tweet's file, from `bare_placeholders`.
     """
-    if urls and "link" in bare:
-        text = BARE_LINK.sub(LINK, text)
-    if names and "name" in bare:
-        text = BARE_NAME.sub(NAME, text)
     if urls:
         text = LINK_PLACEHOLDER.sub(LINK, text)
+        text = BARE_LINK.sub(LINK, text) if "link" in bare else text
     if names:
         text = NAME_PLACEHOLDER.sub(NAME, NAME_IN_BRACES.sub(NAME, text))
+        text = BARE_NAME.sub(NAME, text) if "name" in bare else text
     return text

@@ -17,7 +17,8 @@ GAPS = re.compile(rf"(\x00\x01?(?:[ ,&+/|•·]*+{_BETWEEN}\x00\x01?)*+)")
 
 # Words that make no sense without the name after them: "great talk by", "so true! cc:", "me and"
 _PREPOSITIONS = """
-via by with w/ from to at of for on in and or & + plus per featuring feat ft cc h/t ht c/o re
+via by with w/ from to at of for on in and or & + plus per featuring feat feat. ft ft. cc cc. h/t ht
+c/o re
 de con por para y en sobre avec par pour et von mit und
 """
 PREPOSITIONS = frozenset(_PREPOSITIONS.split())
@@ -49,7 +50,8 @@ POINTER_LENGTH = 12
 SEPARATOR_AT_START = re.compile(r"\A(?:[-–—|~→»•·,;:.!?…]+|[)\]])(?=\s|\Z)\s*")  # "- Title"
 EMOTICON = re.compile(r"[:;=]['’^-]?[)(\]\[dDpPoO3*/\\|]")  # ":)" is no punctuation
 OPENING = frozenset("([{“‘«¿¡「『\n")
-CLOSING = frozenset(",.;:!?…)]}”’»%、。！？」』")
+CLOSING = re.compile("[,.;:!?…)\\]}”’»%、。！？」』]+")
+ONE_STOP = re.compile(r"[.,;:](?!\.)")
 EMPTY_PAIRS = frozenset(("()", "[]", "{}", "“”", "‘’", "«»", '""', "''", "「」"))
 SPACELESS = re.compile(
     "[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3001-\u30ff\u3400-\u9fff\uff01-\uffee]"
@@ -88,7 +90,7 @@ def _closed(before: str, after: str, is_name: bool) -> tuple[str, str]:
         return left, right if EMOTICON.match(right) else SEPARATOR_AT_START.sub("", right)
     if is_glued and SPACELESS.match(left[-1]) and SPACELESS.match(right):
         return left, right
-    return _with_punctuation(left, right)
+    return _with_punctuation(left, right, after[:1] == " ")
 
 
 def without_pointer(left: str) -> str:
@@ -126,15 +128,16 @@ def _without_words_for_name(left: str, right: str) -> tuple[str, str]:
     if word in PREPOSITIONS and (no_noun or not CAPITAL.match(right)):
         left = _without_last_word(_without_last_word(left, PREPOSITIONS), BEFORE_PREPOSITION)
     elif word in ("a", "an") and left:  # "a NAME employee"
-        left = left.removesuffix(word) + ("an" if right[0] in "aeioAEIO" else "a")
+        left = left[: 1 - len(word) or None] + ("n" if right[0] in "aeioAEIO" else "")
     return left, right
 
 
-def _with_punctuation(left: str, right: str) -> tuple[str, str]:
+def _with_punctuation(left: str, right: str, is_apart: bool) -> tuple[str, str]:
     """Both sides with one space between them, or with the punctuation of one of them."""
     if left[-1] in OPENING or (left[-1] in "\"'" and not left[-2:-1].strip()):
         return left, right.lstrip(",;: ")
-    if right[0] in CLOSING and not EMOTICON.match(right):
-        left = left.rstrip(",;:-–— ")
-        return left, right[1:] if left[-1:] in ".!?…" and right[0] in ".,;:" else right
-    return left + " ", right
+    closing = CLOSING.match(right)
+    if not closing or EMOTICON.match(right) or (is_apart and right[closing.end() :][:1].strip()):
+        return left + " ", right
+    left = left.rstrip(",;:-–— ")
+    return left, right[1:] if left[-1:] in ".!?…" and ONE_STOP.match(right) else right

@@ -12,6 +12,7 @@ ENTITY = re.compile(
 )
 # "<br />", "</p>"; not "a <3 b", "x < y", "<url>"
 _ATTRIBUTES = r"(?:\s[^<>]{0,2000})?/?>"
+IS_HTML = re.compile(r"</[a-z]|<br\b|<[a-z]{1,10} [a-z-]+=", re.IGNORECASE)  # not "use <b>"
 BREAK = re.compile(rf"<(?:br|/?(?:p|div|li|ul|ol|h[1-6]|blockquote)){_ATTRIBUTES}", re.IGNORECASE)
 TAG = re.compile(
     rf"</?(?:a|span|b|i|em|strong|u|del|small|sub|sup|code|pre|img|font){_ATTRIBUTES}",
@@ -40,4 +41,4 @@ def without_tags(text: str) -> str:
     '<p>see <a href="https://x.com/a"><span>https://</span>x.com/a</a><br>ok</p>' ->
     "\\nsee https://x.com/a\\nok\\n"
     """
-    return TAG.sub("", BREAK.sub("\n", text))
+    return TAG.sub("", BREAK.sub("\n", text)) if IS_HTML.search(text) else text
