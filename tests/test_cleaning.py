@@ -7,10 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tweetgen import cleaning as cleaning_module
-from tweetgen.cleaning import Cleaned, canonical_key, characters, clean, gaps, retweets
+from tweetgen.cleaning import (
+    Cleaned,
+    characters,
+    clean,
+    escapes,
+    links,
+    personal_data,
+    placeholders,
+    punctuation,
+    removals,
+    retweets,
+)
 from tweetgen.settings import CleaningSettings
-from tweetgen.text import entities
+from tweetgen.text import entities, html, keys, lenient
 
 
 def cleaned(text, **choices):
@@ -24,7 +34,7 @@ def dropped(text, **choices):
 
 def test_clean_names_the_rules_that_changed_a_tweet():
     assert clean("so  &amp; so\u200b https://t.co/x1 by @ann, yes") == Cleaned(
-        "so & so, yes", ("characters", "entities", "links", "mentions", "white space"), ""
+        "so & so, yes", ("entities", "characters", "links", "mentions", "white space"), ""
     )
     assert clean("nothing to do here") == Cleaned("nothing to do here", (), "")
 
@@ -79,7 +89,7 @@ def test_links_go_and_leave_well_formed_text(text, expected):
         ("I love you @ann... so much", "I love you... so much"),
         ("に@annさん", "にさん"),
         ("＠ann hello", "hello"),
-        ("me@mail.com @_@ f!@k @ work @7pm @9:30", "me@mail.com @_@ f!@k @ work @7pm @9:30"),
+        ("@_@ f!@k @ work @7pm @9:30", "@_@ f!@k @ work @7pm @9:30"),
         ("“@ann thanks” he said", "“thanks” he said"),
     ],
 )
@@ -169,8 +179,6 @@ def test_html_entities_are_unescaped_however_often(text, expected):
 @pytest.mark.parametrize(
     "text, expected",
     [
-        (r"b'caf\xc3\xa9 it\'s \xf0\x9f\x98\x82'", "café it's 😂"),
-        ("b'one' and b'two'", "b'one' and b'two'"),
         (r"can\u2019t \ud83d\ude02", "can’t 😂"),
         (r"one.\nTwo C:\new", r"one. Two C:\new"),
         ("one_x000D_\ntwo", "one two"),
@@ -200,7 +208,6 @@ def test_no_escape_is_deep_enough_to_hide_what_cannot_be_stored(code, depth):
         pytest.param("نمی\u200cخواهم ශ්\u200dරී", "نمی\u200cخواهم ශ්\u200dරී", id="R37-joiners"),
         pytest.param("👨‍👩‍👧 👍🏽 🏳️‍🌈 🇩🇪 1️⃣ ❤️", "👨‍👩‍👧 👍🏽 🏳️‍🌈 🇩🇪 1️⃣ ❤️", id="R37-emoji"),
         pytest.param("i\ufe0f love \ufe0f it", "i love it", id="R37-stray-selector"),
-        pytest.param("can\x92t \x93go\x94\x85", "can’t “go”…", id="R37-c1-quotes"),
         pytest.param("what\ufffds it\ufffd", "what’s it", id="R37-replacement"),
         pytest.param("cafe\u0301", "café", id="R37-nfc"),
         pytest.param("ﬁne １２ ™", "ﬁne １２ ™", id="R37-never-nfkc"),
@@ -269,24 +276,6 @@ def test_a_tweet_is_dropped_by_the_rule_that_says_so(text, choices, reason):
     assert dropped(text, **choices) == reason
 
 
-@pytest.mark.parametrize(
-    "one, other",
-    [
-        ("RT @ann: So &amp; SO! http://x.com/1", "so so"),
-        ("@bob It's ON", "its on."),
-        ("Straße ÉTÉ", "STRASSE été"),
-        ("“Quote” #tag", "quote tag"),
-    ],
-)
-def test_copies_share_a_canonical_key(one, other):
-    assert canonical_key(one) == canonical_key(other)
-
-
-def test_short_texts_do_not_share_a_canonical_key():
-    texts = ["!!!", "???", "❤️", "😂", "👍", "कि", "की", "1", "2", "https://t.co/a"]
-    assert len({canonical_key(text) for text in texts}) == len(texts)
-
-
 PIECES = """@ann|@a|RT @x: |RT |MT @y|https://t.co/abc123|http|https://|pic.twitter.com/x1|bit.ly/x|
 x.com|&amp;|&lt;|&|#tag|#|amp;|…|...|\u3000|\u200b|\ufe0f|❤️|👨‍👩‍👧|1️⃣|(|)|"|“|”|'s|:|-|,|.|!|/|via|
 by|the|and|a|word|Hello|I|日本|の|é|e\u0301|\x92|\ufffd|\xa0…|_x000D_|\\n|\\u2019|b'|$AB|＠w|htt|w/"""
@@ -322,9 +311,11 @@ def test_cleaning_twice_changes_nothing_more(choices, text):
 ANCHORED = {"HOST_HERE", "PROTOCOL_BEFORE", "POINTER", "CUT_LINK", "CUT_PROTOCOL", "LINKS"}
 ANCHORED |= {"QUOTED_TWEET", "RETWEET", "LEADING_NAMES", "REPLY", "BYTES_LITERAL", "QUERY", "PATH"}
 ANCHORED |= {"SEPARATOR_AT_START"}
+MODULES = (characters, entities, escapes, html, keys, lenient, links, personal_data, placeholders)
+MODULES += (punctuation, removals, retweets)
 PATTERNS = {
     f"{module.__name__.split('.')[-1]}.{name}": pattern
-    for module in (entities, cleaning_module, gaps, retweets, characters)
+    for module in MODULES
     for name, pattern in vars(module).items()
     if isinstance(pattern, re.Pattern)
 }
@@ -346,7 +337,7 @@ def test_no_pattern_is_super_linear(name):
 
 
 @pytest.mark.parametrize(
-    "unit", ["@a ", "RT @a: ", "http://x.co/(", "t.co/aB3dE5gH… ", "&amp;", "\\", "- @a "]
+    "unit", ["@a ", "RT @a: ", "http://x.co/(", "t.co/aB3dE5gH… ", "&amp;", "\\", "- @a ", "by @a, I "]
 )
 def test_a_megabyte_is_cleaned_in_a_second(unit):
     text = "x " + unit * (1_000_000 // len(unit)) + " y"

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from tweetgen.cleaning import canonical_key
+from tweetgen.text.keys import canonical_key
 from tweetgen.preprocessing import duplicates
 
 WORDS = ["the", "a", "lamp", "tram", "bell", "coat", "hall", "drawer", "found", "lost", "quiet"]

@@ -9,7 +9,6 @@ import pytest
 
 from tests.conftest import PROJECT
 from tweetgen.text.length import (
-    extract_cashtags,
     extract_hashtags,
     extract_mentions,
     extract_urls,
@@ -63,11 +62,10 @@ def test_weighted_length_without_whole_emoji_counts_each_code_point():
 
 
 def test_entities_are_extracted_without_their_sign():
-    text = "@ann see x.com/a, #tag ＃日本語 $AAPL.B and t.co/xy's #1 $5"
+    text = "@ann see x.com/a, #tag ＃日本語 and t.co/xy's #1"
     assert extract_mentions(text) == ["ann"]
     assert extract_urls(text) == ["x.com/a", "t.co/xy's"]
     assert extract_hashtags(text) == ["tag", "日本語"]
-    assert extract_cashtags(text) == ["AAPL.B"]
 
 
 def test_a_label_of_64_characters_makes_no_link():
@@ -86,11 +84,11 @@ def test_counting_plain_text_does_not_import_emoji():
 
 @pytest.mark.parametrize(
     "unit",
-    ["a.", "http://a.co/(", "com日" + "b" * 60 + ".", "aé.", "@a", "#a", "$A ", "🇦", "x.co?", "a-"],
+    ["a.", "http://a.co/(", "com日" + "b" * 60 + ".", "aé.", "@a", "#a", "🇦", "x.co?", "a-"],
 )
 def test_a_megabyte_is_counted_in_a_second(unit):
     text = unit * (1_000_000 // len(unit.encode()))
     start = time.process_time()
     weighted_length(text)
-    extract_mentions(text), extract_hashtags(text), extract_cashtags(text)
+    extract_mentions(text), extract_hashtags(text)
     assert time.process_time() - start < 1.0

@@ -18,7 +18,7 @@ import preprocess
 from tests.conftest import PROJECT
 from tests.tiny import CONTEXT_LENGTH, END, byte_tokenizer_json, tiny_model_folder
 from tweetgen import models, storage
-from tweetgen.cleaning import canonical_key
+from tweetgen.text.keys import canonical_key
 from tweetgen.tokenizer import encoder
 
 WORDS = ["the", "a", "lamp", "tram", "bell", "coat", "hall", "drawer", "found", "lost", "quiet"]

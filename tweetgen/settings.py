@@ -52,6 +52,11 @@ class CleaningSettings:
 
     urls: str = setting("remove", "links", choices=("remove", "keep", "drop"))
     mentions: str = setting("remove", "@names", choices=("remove", "keep", "drop"))
+    personal_data: str = setting(
+        "remove",
+        "e-mail addresses and telephone numbers",
+        choices=("remove", "keep", "drop"),
+    )
     hashtags: str = setting(
         "keep", "#hashtags; words: without the sign", choices=("keep", "words", "remove", "drop")
     )

@@ -1,3 +1,3 @@
-from tweetgen.cleaning.rules import Cleaned, canonical_key, clean
+from tweetgen.cleaning.rules import Cleaned, clean
 
-__all__ = ["Cleaned", "canonical_key", "clean"]
+__all__ = ["Cleaned", "clean"]

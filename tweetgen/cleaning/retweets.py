@@ -2,7 +2,8 @@
 
 import re
 
-from tweetgen.cleaning.gaps import without_pointer
+from tweetgen.cleaning.punctuation import without_pointer
+from tweetgen.text.lenient import RETWEET_MARK
 
 # A tweet somebody else wrote: "RT @a: x", "RT:@a x", "RT a: x", "“@a: x”"; not "RTFM", "RT this"
 RETWEET = re.compile(
@@ -17,7 +18,6 @@ INNER_RETWEET = re.compile(
     r"[\s:]*+[\"“]?@\w"
 )
 QUOTED_TWEET = re.compile(r"\s*[\"“]@\w{1,20}:.*[\"”]", re.DOTALL)  # “@a: x” these are my words
-RETWEET_MARK = re.compile(r"(?:[RM]T|\b[Rr][Tt])(?<!\w..)[\s:]*+[\"“]?@\w++:?\s*+")  # "RT @a: "
 
 # The last word of a tweet that was cut inside a link, before its dots: "h…", "http://t.c..."
 CUT_LINK = re.compile(r".*?(?:\bht?t?\Z|https?(?::[\w./-]*)?\Z|\b(?:t\.co/|pic\.t)[\w./]*\Z)")
@@ -27,18 +27,24 @@ ENDS_OF_CUT = ("…", "...", "…”", '…"', " ht", " htt")
 SHORTEST_CUT = 110  # characters up to the "…": of the 140, a link and a space may be gone
 
 
-def own_words(text: str, keep_words: bool) -> str:
-    """The author's own words in a retweet, which may be none; or all words, without "RT @name:"."""
-    if keep_words:
-        return RETWEET_MARK.sub("", text).strip()
+def own_words(text: str) -> str | None:
+    """The words of a retweet's author beside those retweeted: "so true! RT @a: x" -> "so true!".
+
+    None where there are no such words.
+    """
     if text[0] in BEFORE_RETWEET and RETWEET.match(text):
         quoted = QUOTED_TWEET.match(text)
-        return text[quoted.end() :].lstrip() if quoted else ""
+        return (text[quoted.end() :].lstrip() or None) if quoted else None
     if text.rfind("@") > 2 and ("RT" in text or "MT" in text):
         inner = INNER_RETWEET.search(text)
         if inner:
-            return without_pointer(text[: inner.start()].rstrip())
+            return without_pointer(text[: inner.start()].rstrip()) or None
     return text
+
+
+def without_mark(text: str) -> str | None:
+    """All words of a retweet, None where there are none: "RT @a: x" -> "x"."""
+    return RETWEET_MARK.sub("", text).strip() or None
 
 
 def is_truncated(text: str) -> bool:
@@ -52,6 +58,11 @@ def is_truncated(text: str) -> bool:
         return CUT_PROTOCOL.match(text[-30:]) is not None
     dots_end = text.rfind("…", SHORTEST_CUT - 1) + 1
     return dots_end > 0 and LINKS.fullmatch(text, dots_end) is not None
+
+
+def unless_truncated(text: str) -> str | None:
+    """The text; None if its end was cut off."""
+    return None if is_truncated(text) else text
 
 
 def _is_cut(text: str) -> bool:

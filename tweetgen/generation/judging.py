@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-from tweetgen.cleaning.characters import SPACELESS_LETTER
+from tweetgen.text.words import SPACELESS_LETTER
 from tweetgen.text.copies import CopyGuard
 from tweetgen.text.length import weighted_length
 

@@ -4,54 +4,28 @@ A text is a copy of a training tweet if both have the same canonical key, or if,
 five words, at least half are in one training tweet.
 """
 
-import functools
-import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from tweetgen.cleaning import canonical_key
-from tweetgen.cleaning.characters import SPACELESS_LETTER
+from tweetgen.text.keys import canonical_key, hash_keys
+from tweetgen.text.words import FIRST_SPACELESS, ngrams, split_words
+
+__all__ = ["CopyGuard", "build", "canonical_key", "copy_kinds", "hash_keys"]
+__all__ += ["human_copy_rate", "merge"]
 
 RUN_LENGTH = 5  # words
 COPIED_SHARE = 0.5
-# Where words are not parted by spaces, two letters count as one.
-_SPACELESS = SPACELESS_LETTER.pattern[1:-1]
-WORD = re.compile(rf"[{_SPACELESS}]{{1,2}}|[^\W{_SPACELESS}]+")
-FIRST_SPACELESS = re.compile(rf"(?<![{_SPACELESS}])[{_SPACELESS}]")
-
-# One number of five words' hashes, their order included: powers of 0x9E3779B97F4A7C15, the odd
-# number next to 2^64 / golden ratio (Knuth's multiplicative hashing), as signed 64-bit numbers.
-MULTIPLIERS = (
-    1,
-    -7_046_029_254_386_353_131,
-    -2_358_710_677_322_311_239,
-    6_938_460_308_862_072_877,
-    -2_791_277_408_655_628_367,
-)
 
 
-def split_words(text: str) -> list[str]:
-    """The words by which copies are told: "Don't go, 東京都!" -> don t go 東京 都"""
-    return WORD.findall(text.casefold())
+def _hashes(texts: Iterable[str]) -> Tensor:
+    return torch.from_numpy(hash_keys(texts))
 
 
-def stable_hash(text: str) -> int:
-    """A signed 64-bit hash, the same on every machine and in every run."""
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
-
-
-def join_runs(words: Tensor) -> Tensor:
-    """Hashes of words, int64 (N,) -> hashes of the runs of five, int64 (N - 4,) or (0,)."""
-    num_runs = max(0, len(words) - RUN_LENGTH + 1)
-    runs = torch.zeros(num_runs, dtype=torch.int64)
-    for place, multiplier in enumerate(MULTIPLIERS):
-        runs += words[place : place + num_runs] * multiplier  # wraps around
-    return runs
+def _runs(text: str) -> list[str]:
+    return [" ".join(run) for run in ngrams(split_words(text), RUN_LENGTH)]
 
 
 def build(texts: Iterable[str]) -> dict[str, Tensor]:
@@ -62,29 +36,16 @@ def build(texts: Iterable[str]) -> dict[str, Tensor]:
         runs: the sorted hashes of their runs of five words, int64 (N,).
         tweets: in which tweet each run is, int32 (N,).
     """
-    hash_word = functools.cache(stable_hash)
-    keys, words, ends, owners = [], [], [], []
-    for number, text in enumerate(texts):
-        keys.append(stable_hash(canonical_key(text)))
+    keys, runs = [], []
+    for text in texts:
+        keys.append(canonical_key(text))
         # Pairs of letters from the first and from the second on, for a copy can begin anywhere.
-        for reading in dict.fromkeys((text, FIRST_SPACELESS.sub(" ", text))):
-            words += [hash_word(word) for word in split_words(reading)]
-            ends.append(len(words))
-            owners.append(number)
-    runs = join_runs(torch.tensor(words, dtype=torch.int64))
-    starts = torch.arange(len(runs))
-    places = torch.searchsorted(torch.tensor(ends, dtype=torch.int64), starts, right=True)
-    is_whole = starts + RUN_LENGTH <= torch.tensor([*ends, 0])[places]
-    runs, tweets = runs[is_whole], torch.tensor([*owners, 0], dtype=torch.int32)[places[is_whole]]
-    runs, order = runs.sort(stable=True)
-    tweets = tweets[order]
-    is_again = (runs[1:] == runs[:-1]) & (tweets[1:] == tweets[:-1])
-    is_new = torch.cat([torch.ones(min(1, len(runs)), dtype=torch.bool), ~is_again])
-    return {
-        "keys": torch.tensor(keys, dtype=torch.int64).unique(),
-        "runs": runs[is_new],
-        "tweets": tweets[is_new],
-    }
+        readings = dict.fromkeys((text, FIRST_SPACELESS.sub(" ", text)))
+        runs.append(_hashes({run for reading in readings for run in _runs(reading)}))
+    owners = torch.arange(len(runs), dtype=torch.int32)
+    tweets = owners.repeat_interleave(torch.tensor([len(own) for own in runs], dtype=torch.int64))
+    ordered, order = torch.cat([*runs, _hashes(())]).sort(stable=True)
+    return {"keys": _hashes(keys).unique(), "runs": ordered, "tweets": tweets[order]}
 
 
 def merge(first: dict[str, Tensor], second: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -115,17 +76,13 @@ class CopyGuard:
         So a text that adds no word to its prompt is no copy, and the runs that count are those of
         the added words.
         """
-        words = split_words(text.removeprefix(prompt))
-        if not words:
+        added = text.removeprefix(prompt)
+        if not split_words(added):
             return ""
-        if self._has_key(stable_hash(canonical_key(text))):
+        if bool(torch.isin(_hashes([canonical_key(text)]), self._keys)):
             return "exact"
-        runs = join_runs(torch.tensor([stable_hash(word) for word in words]))
-        return "near" if self._most_in_one_tweet(runs) >= COPIED_SHARE else ""
-
-    def _has_key(self, key: int) -> bool:
-        place = int(torch.searchsorted(self._keys, key))
-        return place < len(self._keys) and int(self._keys[place]) == key
+        share = self._most_in_one_tweet(_hashes(_runs(added)))
+        return "near" if share >= COPIED_SHARE else ""
 
     def _most_in_one_tweet(self, runs: Tensor) -> float:
         """The largest share of these runs that is in one training tweet."""
@@ -147,5 +104,4 @@ def copy_kinds(hashes: dict[str, Tensor], texts: Sequence[str]) -> list[str]:
 
 def human_copy_rate(hashes: dict[str, Tensor], texts: Sequence[str]) -> float:
     """The share of human tweets that would count as copies, 0 to 1: what a model may reach."""
-    kinds = copy_kinds(hashes, texts)
-    return sum(kind != "" for kind in kinds) / len(kinds) if kinds else 0.0
+    return sum(kind != "" for kind in copy_kinds(hashes, texts)) / max(len(texts), 1)

@@ -1,4 +1,4 @@
-"""Links, @names, #hashtags, $cashtags and emoji in a text, by X's own rules.
+"""Links, @names, #hashtags and emoji in a text, by X's own rules.
 
 The rules are those of X's public text library (twitter-text 3.1), whose conformance cases the
 tests run. Every `find_` function returns (start, end) positions in characters, in order, and takes
@@ -7,10 +7,14 @@ linear time.
 
 import re
 from collections.abc import Iterator, Mapping
-
-from tweetgen.text.domains import TOP_LEVEL_DOMAINS
+from pathlib import Path
 
 Span = tuple[int, int]
+
+_DOMAINS = Path(__file__).with_name("top_level_domains.txt").read_text(encoding="utf-8")
+TOP_LEVEL_DOMAINS = frozenset(
+    name for line in _DOMAINS.splitlines() if line[:1] != "#" for name in line.split()
+)
 
 LONGEST_URL = 4096  # characters; twitter-text's MAX_URL_LENGTH
 LONGEST_LABEL = 63  # characters of Punycode in one part of a host name, RFC 1035
@@ -81,9 +85,6 @@ _TAG = (
 # "#café", "＃日本語", "#1st"; not "#16", "#1_2", "a#b", "#️⃣", "&#39;", "#http://"
 HASHTAG = re.compile(rf"(?<![{_TAG}&])[#＃](?![\ufe0f\u20e3])([{_TAG}]++)(?![#＃]|://)")
 LETTER = re.compile(rf"[^\W\d_]|[{MARKS}]")
-CASHTAG = re.compile(  # "$AAPL", "$BRK.A"; not "$5", "US$AAPL", "$TOOLONGNAME"
-    rf"(?:^|(?<=[{SPACE}{DIRECTION}]))\$([A-Za-z]{{1,6}}(?:[._][A-Za-z]{{1,2}})?)(?=$|[{SPACE}!-/:-@\[-`{{-~])"
-)
 
 # What an emoji can start with, join and end with; which of these are emoji the emoji package knows.
 EMOJI_START = (
@@ -91,6 +92,9 @@ EMOJI_START = (
     "\U0001f000-\U0001faff"
 )
 _EMOJI_PART = "\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f"  # VS16, skin tones, tags
+_LONE_PART = f"[{_EMOJI_PART}\u20e3\U0001f1e6-\U0001f1ff]"
+# Joiners spell words in Persian and Indic scripts; beside anything but a letter they are broken.
+BROKEN_EMOJI = re.compile(rf"{_LONE_PART}|(?<![\w{MARKS}])\u200d|\u200d(?![\w{MARKS}])")
 EMOJI = re.compile(
     rf"[0-9#*]\ufe0f?\u20e3|[\U0001f1e6-\U0001f1ff]{{2}}"
     rf"|[{EMOJI_START}][{_EMOJI_PART}]*+(?:\u200d[{EMOJI_START}][{_EMOJI_PART}]*+)*+"
@@ -213,11 +217,6 @@ def find_hashtags(text: str) -> list[Span]:
     return [match.span() for match in _hashtags(text)]
 
 
-def find_cashtags(text: str) -> list[Span]:
-    """Where the $cashtags are, the sign included."""
-    return [match.span() for match in CASHTAG.finditer(text)]
-
-
 def _hashtags(text: str) -> Iterator[re.Match[str]]:
     matches = [match for match in HASHTAG.finditer(text) if LETTER.search(match[1])]
     urls = find_urls(text) if matches else []
@@ -253,6 +252,19 @@ def _longest_emoji(text: str, start: int, end: int, known: Mapping[str, object])
     return start
 
 
+def has_broken_emoji(text: str) -> bool:
+    """Whether an emoji sequence lacks a part: two joiners in a row, one at the end, a lone
+    skin tone, variation selector or half of a flag.
+    """
+    if text.isascii() or not BROKEN_EMOJI.search(text):
+        return False
+    pieces, position = [], 0
+    for start, end in find_emoji(text):
+        pieces.append(text[position:start])
+        position = end
+    return BROKEN_EMOJI.search(" ".join([*pieces, text[position:]])) is not None
+
+
 def extract_urls(text: str) -> list[str]:
     """The links in a text."""
     return [text[start:end] for start, end in find_urls(text)]
@@ -266,8 +278,3 @@ def extract_mentions(text: str) -> list[str]:
 def extract_hashtags(text: str) -> list[str]:
     """The #hashtags in a text, without the sign."""
     return [match[1] for match in _hashtags(text)]
-
-
-def extract_cashtags(text: str) -> list[str]:
-    """The $cashtags in a text, without the sign."""
-    return [match[1] for match in CASHTAG.finditer(text)]

@@ -4,7 +4,6 @@ import re
 import unicodedata
 
 from tweetgen.text.entities import (
-    extract_cashtags,
     extract_hashtags,
     extract_mentions,
     extract_urls,
@@ -13,7 +12,6 @@ from tweetgen.text.entities import (
 )
 
 __all__ = [
-    "extract_cashtags",
     "extract_hashtags",
     "extract_mentions",
     "extract_urls",

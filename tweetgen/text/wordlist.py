@@ -5,9 +5,10 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-from tweetgen.cleaning.characters import SPACELESS_LETTER
 from tweetgen.errors import TweetgenError
 from tweetgen.text.entities import MARKS
+from tweetgen.text.lines import read_lines
+from tweetgen.text.words import SPACELESS_LETTER
 
 BACKWARD_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]")
 # What an entry's character matches: any white space, either apostrophe, itself.
@@ -22,15 +23,9 @@ def load_wordlist(path: str | Path) -> re.Pattern[str]:
     ("cat" is not in "category", "#ad" is in "an #ad!").
 
     Raises:
-        TweetgenError: the file is missing, not UTF-8 or empty, or an expression is wrong.
+        TweetgenError: the file cannot be read or is empty, or an expression is wrong.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise TweetgenError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
-    except OSError as error:
-        raise TweetgenError(f"cannot read {path} ({error.strerror}). Check the path.") from error
-    numbered = [(number, line.strip()) for number, line in enumerate(lines, start=1)]
+    numbered = [(number, line.strip()) for number, line in enumerate(read_lines(path), start=1)]
     entries = [(number, entry) for number, entry in numbered if entry]
     if not entries:
         raise TweetgenError(

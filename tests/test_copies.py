@@ -8,11 +8,13 @@ import torch
 from tweetgen.text.copies import (
     CopyGuard,
     build,
+    canonical_key,
     copy_kinds,
+    hash_keys,
     human_copy_rate,
     merge,
-    split_words,
 )
+from tweetgen.text.words import split_words
 
 TRAINING = [
     "The heron on the canal has learned to open the bakery door.",
@@ -117,7 +119,7 @@ def test_build_keeps_sorted_whole_numbers_and_no_words():
 def test_build_gives_the_same_numbers_in_every_process():
     hashes = build(["one two three four five"])
     assert hashes["keys"].tolist() == [-3601101578452213294]
-    assert hashes["runs"].tolist() == [-2511028216401741365]
+    assert hashes["runs"].tolist() == [4475916206259131367]
 
 
 def test_a_run_twice_in_one_tweet_counts_once():
@@ -145,3 +147,26 @@ def test_merged_hashes_know_the_tweets_of_both():
     merged, whole = merge(first, second), build(TRAINING)
     assert all(torch.equal(merged[name], whole[name]) for name in whole)
     assert merge({}, second) is second
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("RT @ann: So &amp; SO! http://x.com/1", "so so"),
+        ("@bob It's ON", "its on."),
+        ("Straße ÉTÉ", "STRASSE été"),
+        ("“Quote” #tag", "quote tag"),
+    ],
+)
+def test_copies_share_a_canonical_key(one, other):
+    assert canonical_key(one) == canonical_key(other)
+
+
+def test_short_texts_do_not_share_a_canonical_key():
+    texts = ["!!!", "???", "❤️", "😂", "👍", "कि", "की", "1", "2", "https://t.co/a"]
+    assert len({canonical_key(text) for text in texts}) == len(texts)
+
+
+def test_different_keys_have_different_hashes():
+    keys = ["", "a", "b", "ab", "ba", "é", "e\u0301", "日本", "\ud83d", "a\0", "👍", "👍🏽"]
+    assert len(set(hash_keys(keys).tolist())) == len(keys)
