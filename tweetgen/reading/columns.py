@@ -110,6 +110,16 @@ def _rank(name: str) -> int:
     return len(TEXT_NAMES) if LIKE_TEXT.search(plain) else len(TEXT_NAMES) + 1
 
 
+def is_text_name(name: str) -> bool:
+    """Whether a name is one that texts usually have."""
+    return normalised(name) in TEXT_NAMES
+
+
+def is_like_text(name: str) -> bool:
+    """Whether a name is like those, such as "textOriginal"."""
+    return _rank(name) == len(TEXT_NAMES)
+
+
 def _refuse_rivals(sample: Sample, best: int, rivals: list[int]) -> None:
     """Raise TweetgenError if columns of the same rank differ and look as good."""
     differing = [index for index in rivals if sample.columns[index] != sample.columns[best]]

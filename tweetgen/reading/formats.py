@@ -23,6 +23,7 @@ from tweetgen.reading.json_values import (
     JsonStream,
     Value,
     lines_of_json,
+    python_values,
 )
 from tweetgen.reading.layout import Layout, find_layout, layout_of_rows, with_text
 from tweetgen.reading.layout import Sample as TextSample
@@ -38,6 +39,7 @@ from tweetgen.reading.tweet_json import (
     Place,
     find_place,
     kind_of,
+    named,
     objects_at,
     plain_texts,
     tweets_at,
@@ -146,6 +148,10 @@ def _is_json(line: str) -> bool:
 
 
 def _json_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Part]:
+    if PYTHON_START.match(file.head) and file.head.count("\n") and file.head.rstrip()[-1:] == "]":
+        values = python_values(pieces, file.name)
+        yield from _Tweets(file, "Python").parts((1, batch, "") for batch in values)
+        return
     if format == "jsonl":
         yield from _Tweets(file, "JSON lines").parts(lines_of_json(line_blocks(pieces, file.name)))
         return
@@ -217,7 +223,7 @@ class _Tweets:
 
     def _part(self, line: int, values: list[Any], text: str) -> Part:
         places = values if values and isinstance(values[0], Value) else None
-        records = [place.value for place in places] if places else values
+        records = [named(place.value) for place in places] if places else values
         if self._place is None and records:
             self._look([record for record in records if not isinstance(record, Broken)])
         kind = partial(self._described)
@@ -253,7 +259,12 @@ class _Tweets:
             self._key = names[find_text(sample, settings.text_column or place.key)]
         date, self._order = find_date(sample, bool(settings.since or settings.until))
         self._date = names[date] if date >= 0 else ""
-        with_text = (record for record in records if tweets_at(record, place, self._key))
+        with_text = [record for record in records if tweets_at(record, place, self._key)]
+        if not with_text:
+            raise TweetgenError(
+                f"{self._file.name} has no texts (found: {', '.join(names)[:300]}). "
+                "Save the tweets as JSON lines with a key 'text'."
+            )
         self._kinds = {kind_of(record) for record in with_text}
 
     def _slowly(self, records: Sequence[Any], lines: Sequence[int], kind: Any) -> Part:

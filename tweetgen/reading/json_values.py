@@ -4,10 +4,11 @@ import ast
 import json
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
-from tweetgen.reading.encoding import FILLING, MAX_RECORD
+from tweetgen.reading.encoding import BLOCK_BYTES, FILLING, MAX_RECORD
 
 DECODER = json.JSONDecoder(strict=False)  # raw control characters in strings are common, harmless
 BATCH_VALUES = 4096
@@ -29,11 +30,12 @@ MONGO = re.compile(
 PYTHON_START = re.compile(r"\s*[\[(]?\s*\{\s*'")
 # "Status(_api=..., text='...')", "<Tweet id=1 text='...'>", "Tweet(url='...', content='...')"
 OBJECT_REPR = re.compile(r"[\[(,\s]*(?:<[A-Z]\w+ |[A-Z]\w+\()\w+=")
+NEXT_REPR = re.compile(r"(?<=[>)]), (?=<?[A-Z]\w+[ (])")
 REPR_TEXT = re.compile(
     r"\b(full_text|rawContent|text|content|body)=('(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\")"
 )
 REPR_DATE = re.compile(r"\b(?:created_at|date)=datetime\.datetime\((\d+), (\d+), (\d+)")
-MAX_LITERAL = 2**20  # characters of one value in Python's notation
+MAX_LITERAL = 2**22  # characters of one value in Python's notation
 
 
 class Value(NamedTuple):
@@ -100,6 +102,20 @@ def parse_value(line: str) -> Any:
     return opened_string(value)
 
 
+def python_values(blocks: Iterable[str], name: str) -> Iterator[list[Value]]:
+    """The value of a whole text in Python's notation, as `pprint` writes it."""
+    text = "".join(islice(blocks, MAX_LITERAL // BLOCK_BYTES + 1))
+    try:
+        value = ast.literal_eval(text.strip()) if len(text) <= MAX_LITERAL else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    if value is None:
+        raise TweetgenError(
+            f"{name} is in Python's notation and cannot be read whole. Save it with json.dump."
+        )
+    yield [Value(1, value)]
+
+
 def opened_string(value: Any) -> Any:
     """The value inside a string of JSON: "{\\"text\\": ...}" -> {"text": ...}."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
@@ -113,7 +129,8 @@ def opened_string(value: Any) -> Any:
 def _other_notation(line: str) -> Any:
     """A value in Python's or Mongo's notation; None if it is neither."""
     if OBJECT_REPR.match(line):
-        return _from_repr(line)
+        tweets = [_from_repr(part) for part in NEXT_REPR.split(line)]
+        return tweets if all(tweets) else None
     if PYTHON_START.match(line) and len(line) <= MAX_LITERAL:
         try:
             return ast.literal_eval(line.strip())

@@ -163,15 +163,20 @@ def _layout(rows: list[Row], separator: str, must: bool, is_named: bool) -> Layo
 
 def _below_preamble(rows: list[Row]) -> list[Row]:
     """The rows from a header of known names on, which all rows above are narrower than."""
-    if _num_known(rows[0].fields):
+    if _num_known(rows[0].fields) > 1:
         return rows
     for index, row in enumerate(rows[1:MAX_PREAMBLE], 1):
-        width = len(row.fields)
-        if _num_known(row.fields) > 1 and all(len(r.fields) < width for r in rows[:index]):
+        width = _filled(row)
+        if _num_known(row.fields) > 1 and all(_filled(above) < width for above in rows[:index]):
             below = rows[index + 1 :]
-            if sum(len(r.fields) == width for r in below) >= len(below) / 2:
+            if sum(len(r.fields) == len(row.fields) for r in below) >= len(below) / 2:
                 return rows[index:]
     return rows
+
+
+def _filled(row: Row) -> int:
+    """The number of cells up to the last that is not empty."""
+    return max((index for index, cell in enumerate(row.fields, 1) if cell.strip()), default=0)
 
 
 def _num_known(head: Sequence[str]) -> int:
@@ -309,7 +314,8 @@ def _row_start(rows: Sequence[Row], table: Table) -> str:
         pattern = _few_values(values) or _few_shapes(values)
         num_sure += 2 if f"{{{LONG_NUMBER}," in pattern else pattern != ""
         patterns.append(f'"?(?:{pattern})"?' if pattern else f"[^{re.escape(table.separator)}]*+")
-    if num_sure < 2 or len(whole) < MIN_TYPED_ROWS:
+    is_long = any(f"{{{LONG_NUMBER}," in pattern for pattern in patterns)
+    if num_sure < 2 or len(whole) < (MIN_ROWS if is_long else MIN_TYPED_ROWS):
         return ""
     return "".join(pattern + re.escape(table.separator) for pattern in patterns)
 

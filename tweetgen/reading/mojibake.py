@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
+from tweetgen.reading.plain import MARK
+
 SAMPLE_TEXTS = 4096
 SAMPLE_ROWS = 200  # tweets with a character beyond ASCII
 SMALLEST_SHARE = 0.1  # of them show the damage, or the file counts as healthy
@@ -37,6 +39,7 @@ JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 C1 = re.compile("[\x80-\x9f]")
 PYTHON_REPR = re.compile(r"b'.*'|b\".*\"", re.S)  # "b'caf\\xc3\\xa9'", printed by a script
 SUSPECT_BYTES = re.compile(rb"\xc2[\x80-\x9f]|\\x[0-9a-f]{2}")  # a C1 character, or an escape
+SUSPECT = r"[\x{80}-\x{9f}]|^b['\"].*\\x[0-9a-f]{2}"  # the same of a text, for RE2
 ESCAPED_BYTE = re.compile(r"\\x[0-9a-f]{2}")
 
 
@@ -210,23 +213,35 @@ class Mending(NamedTuple):
 
     family: str  # of mojibake, "" if there is none
     are_reprs: bool  # texts are written b'...'
+    are_marked: bool = False  # texts stand between the marks of a training file
 
     def apply(self, column: Any) -> tuple[Any, Any]:
         """The Arrow texts mended, and which of them changed: bool (N,)."""
         changed = np.zeros(len(column), dtype=bool)
         content = column.buffers()[2]
         content = memoryview(content) if content else b""
-        if not (self.family or self.are_reprs or SUSPECT_BYTES.search(content)):
+        if not (self.family or self.are_reprs or self.are_marked or SUSPECT_BYTES.search(content)):
             return column, changed
-        old = column.to_pylist()
+        if self.are_marked:
+            suspect = pa.compute.is_valid(column)
+        elif self.family or self.are_reprs:
+            suspect = pa.compute.invert(pa.compute.string_is_ascii(column))
+            suspect = pa.compute.or_(suspect, pa.compute.starts_with(column, "b"))
+        else:
+            suspect = pa.compute.match_substring_regex(column, SUSPECT)
+        places = np.flatnonzero(suspect.to_numpy(zero_copy_only=False))
+        old = column.take(pa.array(places)).to_pylist()
         new = [self.mended(text) for text in old]
-        changed[:] = [a != b for a, b in zip(old, new, strict=True)]
-        return pa.array(new, column.type), changed
+        changed[places] = [a != b for a, b in zip(old, new, strict=True)]
+        mended = pa.array([b for a, b in zip(old, new, strict=True) if a != b], column.type)
+        return pa.compute.replace_with_mask(column, pa.array(changed), mended), changed
 
     def mended(self, text: str) -> str:
         """The text as it was meant."""
         if self.are_reprs or (text[:1] == "b" and ESCAPED_BYTE.search(text)):
             text = from_repr(text)
+        if self.are_marked:
+            text = MARK.sub("", text).strip()
         text = repair(text, self.family)
         return text if text.isascii() else C1.sub(lambda match: _CP1252[ord(match[0])], text)
 
@@ -234,7 +249,9 @@ class Mending(NamedTuple):
 def mending(sample: list[str]) -> Mending:
     """What has to be mended in a file with these first texts."""
     num_reprs = sum(PYTHON_REPR.fullmatch(text) is not None for text in sample)
-    return Mending(detect(sample), num_reprs > len(sample) / 2)
+    num_marked = sum(MARK.match(text) is not None for text in sample)
+    half = len(sample) / 2
+    return Mending(detect(sample), num_reprs > half, num_marked > half)
 
 
 def from_repr(text: str) -> str:

@@ -19,14 +19,17 @@ STRUCTURES = {
         r"\s*(?:\{\s*[\"'}]|\[\s*[\[{\"']|[\"'][\w$ .-]{1,40}[\"']\s*:|[\]}],?\s*$)"
     ),
     "program code": re.compile(
-        r"\s*(?:(?:var|let|const|import|export|function|def|class|return)\s+[\w{*]|[\w.$]{2,}\([^)]*\);?\s*$)"
-        r"|\s*(?:INSERT INTO|CREATE TABLE|COPY|VALUES)\b|\s*\([^()]{0,40},\s*'"
+        r"\s*(?:(?:var|let|const)\s+\w+\s*[=:]|(?:function|def|class)\s+\w+\s*[({:]"
+        r"|(?:import|export)\s.*['\"{*]|[\w.$]{2,}\([^)]*\);?\s*$"
+        r"|(?:INSERT INTO|CREATE TABLE|COPY|VALUES)\b|\([^()]{0,40},\s*')"
     ),
+    "a numbered list": re.compile(r"\s*\d+[.)]\s"),
     "rows in quotes": re.compile(r"\s*([\"'])(?:(?!\1).)*\1\s*[,;|\t]|\s*\".*\"\s*[;,]+\s*$"),
 }
-SURE = ("XML or HTML", "JSON or Python")  # one line is enough
+SURE = ("XML or HTML", "JSON or Python", "program code")  # one line is enough
 SIGN = re.compile(r"[:;|=(){}\[\]<>\"\\/*_~^+-]")  # what skeletons are made of; not , . ! ? ' @ #
 MAX_SIGNS = 3
+MAX_SKELETONS = 2  # as of "- id: 1" and "  text: hello"
 MIN_LINES = 5  # fewer prove nothing
 SKELETON_SHARE = 0.9
 STRUCTURE_SHARE = 0.5
@@ -47,6 +50,8 @@ def has_marks(text: str) -> bool:
     """Whether the marks of a training file stand between the texts, not in one of them."""
     num_lines = sum(1 for line in text.split("\n") if line.strip())
     num_marks = sum(1 for _ in MARK.finditer(text))
+    if num_marks and re.search(rf'"(?:{MARK.pattern})', text):  # in the cells of a table
+        return False
     return (num_marks > 1 and num_marks >= num_lines / 2) or bool(MARK.match(text.lstrip()))
 
 
@@ -86,8 +91,9 @@ def refuse_structure(text: str, name: str) -> None:
         return
     for num_signs in range(1, MAX_SIGNS + 1):
         skeletons = Counter(_skeleton(line, num_signs) for line in lines)
-        skeleton, num_alike = skeletons.most_common(1)[0]
-        if skeleton and num_alike >= SKELETON_SHARE * len(lines):
+        del skeletons[""]
+        num_alike = sum(number for _, number in skeletons.most_common(MAX_SKELETONS))
+        if num_alike >= SKELETON_SHARE * len(lines):
             _refuse(name, f"has lines that all begin like {lines[0][:40]!r}")
 
 

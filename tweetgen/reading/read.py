@@ -6,6 +6,7 @@ silently wrong column.
 """
 
 import html
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -150,10 +151,14 @@ def _read_archive(
 
 
 START_CHARACTERS = 40  # enough to tell long posts apart
+LEADING_NAMES = re.compile(
+    r"(?:@\w+\s+)*+"
+)  # of a reply: the tweet has them, the long post may not
 
 
 def _start(text: str) -> str:
-    return " ".join(text.split())[:START_CHARACTERS]
+    """What a long post and the tweet that is its start have in common."""
+    return " ".join(LEADING_NAMES.sub("", text).split())[:START_CHARACTERS]
 
 
 def _long_posts(members: Iterable[Member], settings: ReadingSettings) -> dict[str, str]:
@@ -177,7 +182,8 @@ def _lengthened(parts: Iterator[Part], whole: dict[str, str], report: Report) ->
                 longer = whole.get(start, "")
                 if longer and len(longer) >= len(text.rpartition("…")[0] or text):
                     used.add(start)
-                    text = longer
+                    names = LEADING_NAMES.match(text)
+                    text = longer if longer[:1] == "@" or not names else names[0] + longer
                 texts.append(text)
             part.texts = texts
         yield part

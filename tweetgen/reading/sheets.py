@@ -37,7 +37,7 @@ def kind_of(start: bytes, name: str) -> str:
 
 
 def read(kind: str, content: bytes, name: str) -> list[list[str]]:
-    """The rows of the sheet, its header first; of several sheets the first that has rows.
+    """The rows of the sheet, its header first; of several sheets the longest.
 
     Raises:
         TweetgenError: a package is missing, or the file is damaged.
@@ -68,8 +68,8 @@ def read(kind: str, content: bytes, name: str) -> list[list[str]]:
     except (ValueError, OSError, KeyError, zipfile.BadZipFile, pa.ArrowException) as error:
         reason = str(error).split("\n")[0]
         raise TweetgenError(f"{name} is damaged or no {kind} table ({reason}).") from None
-    frames = [frame for frame in sheets.values() if len(frame)]
-    return [[_shown(cell) for cell in row] for row in frames[0].values.tolist()] if frames else []
+    longest = max(sheets.values(), key=len)
+    return [[_shown(cell) for cell in row] for row in longest.values.tolist()]
 
 
 def _with_names(frame: Any) -> list[list[str]]:

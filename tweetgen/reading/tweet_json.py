@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tweetgen.reading.columns import TEXT_NAMES, normalised
+from tweetgen.reading.columns import TEXT_NAMES, is_like_text, is_text_name, normalised
 
 Path = tuple[str, ...]  # keys from a record to the object with the text; lists are passed through
 
@@ -47,11 +47,11 @@ class Place(NamedTuple):
 
 def find_place(values: Sequence[Any]) -> Place:
     """The place of the tweets in records: of the largest set of objects with a text at one path."""
-    for names in (TEXT_NAMES, LAST_KEYS):
+    for is_text in (is_text_name, is_like_text, LAST_KEYS.__contains__):
         found: dict[Path, int] = Counter()
         keys: Counter[str] = Counter()
         for value in values:
-            for path, key in _texts_below(value, frozenset(names)):
+            for path, key in _texts_below(value, is_text):
                 found[path] += 1
                 keys[key] += 1
         if found:
@@ -60,7 +60,7 @@ def find_place(values: Sequence[Any]) -> Place:
             best = merged[ranked[0]]
             paths = [path for path in ranked if merged[path] >= max(2, 0.1 * best)] or ranked[:1]
             others = [p for p in paths[1:] if p[: len(paths[0])] != paths[0]]
-            key = keys.most_common(1)[0][0] if names is LAST_KEYS else ""
+            key = keys.most_common(1)[0][0] if is_text is not is_text_name else ""
             if len(values) > 1:  # each record is read at the first of these places that it has
                 return Place(tuple(paths), key)
             elsewhere = " and ".join(".".join(path) for path in others[:3])
@@ -68,8 +68,8 @@ def find_place(values: Sequence[Any]) -> Place:
     return Place(((),), is_vague=True)
 
 
-def _texts_below(value: Any, names: frozenset[str]) -> Iterator[tuple[Path, str]]:
-    """The path and key of each object that has prose under one of these names."""
+def _texts_below(value: Any, is_text: Callable[[str], bool]) -> Iterator[tuple[Path, str]]:
+    """The path and key of each object that has prose under a name of a text."""
     pending: list[tuple[Path, Any]] = [((), value)]
     while pending:
         path, value = pending.pop()
@@ -79,7 +79,7 @@ def _texts_below(value: Any, names: frozenset[str]) -> Iterator[tuple[Path, str]
             if (records := as_records(value)) is not None:
                 pending.append((path, records))
                 continue
-            if key := _text_key(value, names):
+            if key := _text_key(value, is_text):
                 yield path, key
             if len(path) < MAX_DEPTH:
                 pending.extend(
@@ -89,12 +89,12 @@ def _texts_below(value: Any, names: frozenset[str]) -> Iterator[tuple[Path, str]
                 )
 
 
-def _text_key(value: dict[str, Any], names: frozenset[str]) -> str:
+def _text_key(value: dict[str, Any], is_text: Callable[[str], bool]) -> str:
     return next(
         (
             key
             for key, text in value.items()
-            if isinstance(text, str) and normalised(key) in names and _is_prose(text)
+            if isinstance(text, str) and is_text(key) and _is_prose(text)
         ),
         "",
     )
@@ -145,6 +145,13 @@ def as_records(value: dict[str, Any]) -> list[dict[str, Any]] | None:
     return None
 
 
+def named(record: Any) -> Any:
+    """A row of bare values as an object, its columns called by their numbers; else as it is."""
+    if not isinstance(record, list) or any(isinstance(cell, HOLDERS) for cell in record):
+        return record
+    return {str(number): cell for number, cell in enumerate(record, 1)}
+
+
 class Found(NamedTuple):
     """An object with a text, and what lies around it."""
 
@@ -157,19 +164,23 @@ def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Found, str]]:
     """The tweets of a record and their texts, at the first path of the place where it has any."""
     if isinstance(record, str):
         return [(Found(record), record)] if place.paths == ((),) else []
+    best: list[tuple[Found, str]] = []
     for path in place.paths:
         texts = [(found, text_of(found, key)) for found in _walk(record, path, Found(None))]
-        if whole := [(found, text) for found, text in texts if text is not None]:
+        whole = [(found, text) for found, text in texts if text is not None]
+        if any(text for _, text in whole):
             return whole
-    return []
+        best = best or whole
+    return best
 
 
 def objects_at(record: Any, place: Place) -> Iterator[dict[str, Any]]:
     """The objects at the first path of the place where a record has one with a text."""
-    names = frozenset((*TEXT_NAMES, place.key))
     for path in place.paths:
         found = [one.tweet for one in _walk(record, path, Found(None))]
-        if place.paths == ((),) or any(_text_key(tweet, names) for tweet in found):
+        if place.paths == ((),) or any(
+            place.key in tweet if place.key else _text_key(tweet, is_text_name) for tweet in found
+        ):
             yield from found
             return
 
