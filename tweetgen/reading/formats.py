@@ -48,6 +48,7 @@ from tweetgen.settings import ReadingSettings
 
 SAMPLE_LINES = 10_000  # looking at more of them took seconds where rows are short
 SAMPLE_TWEETS = 500
+HEAD_CHARACTERS = 2**18  # looked at before a format is chosen, at least
 MAX_ODD, MAX_ODD_SHARE = 3, 0.01  # records without a text that a dump may have
 
 JSON_ARRAY = re.compile(r"\s*\[\s*[\[{\"\]]")
@@ -88,7 +89,9 @@ def parts_of(
         return
     blocks = TextBlocks(stream, start, settings.encoding, name)
     pieces = iter(blocks)
-    head, more = next(pieces, ""), next(pieces, None)
+    head, more = "", next(pieces, None)
+    while more is not None and len(head) < HEAD_CHARACTERS:
+        head, more = head + more, next(pieces, None)
     rest = chain([head], [] if more is None else [more], pieces)
     file = _File(name, settings, blocks, head, more is None, is_archive)
     format = settings.format if settings.format != "auto" else _format(file)

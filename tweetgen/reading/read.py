@@ -204,24 +204,25 @@ def _collect(parts: Iterable[Part], name: str, report: Report) -> pd.DataFrame:
         if len(sample) >= mojibake.SAMPLE_TEXTS:
             break
     mend = mojibake.mending(sample[: mojibake.SAMPLE_TEXTS])
-    texts, repaired, dates = [], [], []
+    texts, repaired = [], []
+    dates: list[Any] = []  # or how many are unknown
     for part in chain(head, iterator):
         column = pa.array(part.texts, pa.large_string())
         report.add(part)
         column, changed = mend.apply(column)
         texts.append(column)
         repaired.append(changed)
-        days = parse_dates(part.dates, part.date_order) if len(part.dates) else None
-        dates.append(days if days is not None else np.full(len(column), "NaT", "datetime64[ns]"))
+        dates.append(parse_dates(part.dates, part.date_order) if len(part.dates) else len(column))
         kind = part.kind() if callable(part.kind) else part.kind
     if not head:
         raise TweetgenError(f"{name} holds no tweets. Give a file with tweets.")
     report.kind = report.kind or kind + (f", mojibake ({mend.family})" if mend.family else "")
+    days = [np.full(d, "NaT", "datetime64[ns]") if isinstance(d, int) else d for d in dates]
     column = pd.array(pa.chunked_array(texts), dtype=pd.StringDtype("pyarrow", np.nan))
     return pd.DataFrame(
         {
             "text": pd.Series(column),
-            "date": pd.DatetimeIndex(np.concatenate(dates)).tz_localize("UTC"),
+            "date": pd.DatetimeIndex(np.concatenate(days)).tz_localize("UTC"),
             "source": pd.Categorical.from_codes(np.zeros(len(column), np.int8), [name]),
             "repaired": np.concatenate(repaired),
         }
