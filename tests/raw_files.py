@@ -4,10 +4,11 @@ import io
 import zipfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tweetgen.errors import TweetgenError
-from tweetgen.reading import Batch, Source, find_sources, read_batches
+from tweetgen.reading import read
 from tweetgen.settings import ReadingSettings
 
 
@@ -19,27 +20,27 @@ def write(folder: Path, name: str, content: str | bytes) -> str:
     return str(path)
 
 
-def look(*paths: str, **settings: str) -> list[Source]:
-    return find_sources(paths, ReadingSettings(**settings))
-
-
-def batches(*paths: str, **settings: str) -> list[Batch]:
-    """All batches of all sources, in order."""
-    reading = ReadingSettings(**settings)
-    return [
-        batch for source in find_sources(paths, reading) for batch in read_batches(source, reading)
-    ]
+def frame(*paths: str, **settings: str) -> pd.DataFrame:
+    """All tweets, in order."""
+    return read(paths, ReadingSettings(**settings), lambda line: None)
 
 
 def texts(*paths: str, **settings: str) -> list[str]:
-    """All raw tweets, in order."""
-    return [text for batch in batches(*paths, **settings) for text in batch.texts]
+    """All raw texts, in order."""
+    return frame(*paths, **settings)["text"].tolist()
+
+
+def told(*paths: str, **settings: str) -> list[str]:
+    """What is said of the files, line by line."""
+    lines: list[str] = []
+    read(paths, ReadingSettings(**settings), lines.append)
+    return lines
 
 
 def refused(*paths: str, **settings: str) -> str:
     """The one line with which reading ends."""
     with pytest.raises(TweetgenError) as error:
-        batches(*paths, **settings)
+        frame(*paths, **settings)
     assert "\n" not in str(error.value)
     return str(error.value)
 

@@ -1,9 +1,8 @@
-"""Whole files through find_sources and read_batches: what is read and how it is said."""
+"""Whole files through `read`: what is read and how it is said."""
 
-import dataclasses
 import gzip
+import io
 import json
-import pickle
 import re
 
 import pytest
@@ -11,10 +10,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.raw_files import batches, look, refused, texts, write, zipped
+from tests.raw_files import frame, refused, texts, told, write, zipped
 from tweetgen.errors import TweetgenError
-from tweetgen.reading import describe, find_sources, read_batches
-from tweetgen.settings import ReadingSettings
 
 TABLE = 'id,text,label\n1,Good morning everyone,a\n2,"Rain, again",b\n3,"two\nlines",a\n'
 TWEETS = ["Good morning everyone", "Rain, again", "two\nlines"]
@@ -23,72 +20,55 @@ TWEETS = ["Good morning everyone", "Rain, again", "two\nlines"]
 def test_plain_text_is_one_tweet_a_line(tmp_path):
     path = write(tmp_path, "a.txt", "Good morning, all\n\n  \r\nRain, again\r\n\x1a")
     assert texts(path) == ["Good morning, all", "Rain, again"]
-    assert describe(look(path)[0], 2) == "a.txt: plain text, UTF-8, 2 tweets"
+    assert told(path) == ["a.txt: plain text, UTF-8, 2 tweets"]
 
 
 def test_a_table_is_described_in_one_line(tmp_path):
-    path = write(tmp_path, "a.tsv", "id\tTweet Content\n" + "1\tGood morning all\n" * 3)
-    source = look(path)[0]
-    assert describe(source, 14640) == "a.tsv: TSV, UTF-8, column 'Tweet Content', 14,640 tweets"
+    path = write(tmp_path, "a.tsv", "id\tTweet Content\n" + "1\tGood morning all\n" * 1200)
+    assert told(path) == ["a.tsv: TSV, UTF-8, column 'Tweet Content', 1,200 tweets"]
 
 
-def test_a_source_can_be_sent_to_another_process(tmp_path):
-    (source,) = look(write(tmp_path, "a.csv", TABLE), since="")
-    assert pickle.loads(pickle.dumps(source)) == source
-
-
-def test_several_files_are_several_sources_in_the_order_given(tmp_path):
-    first = write(tmp_path, "b.csv", TABLE)
+def test_the_frame_has_the_columns_that_later_stages_need(tmp_path):
+    first = write(tmp_path, "b.csv", "id,created_at,text\n1,2020-05-01 23:59,Good morning all\n")
     second = write(tmp_path, "a.txt", "Plain words here\n")
-    assert texts(first, second) == [*TWEETS, "Plain words here"]
-    assert [source.name for source in look(first, second)] == ["b.csv", "a.txt"]
+    tweets = frame(first, second)
+    assert list(tweets.columns) == ["text", "date", "source", "repaired"]
+    assert [str(dtype) for dtype in tweets.dtypes] == [
+        "str",
+        "datetime64[ns, UTC]",
+        "category",
+        "bool",
+    ]
+    assert tweets["text"].tolist() == ["Good morning all", "Plain words here"]
+    assert tweets["source"].tolist() == ["b.csv", "a.txt"]
+    assert tweets["date"].notna().tolist() == [True, False]
+    assert str(tweets["date"][0]) == "2020-05-01 00:00:00+00:00"
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json", "a.txt", "multi.csv"])
-@pytest.mark.parametrize("num_shares", [2, 5])
-def test_batches_are_the_same_for_any_number_of_shares(tmp_path, name, num_shares):
-    tweets = [f"tweet number {number}" for number in range(10_000)]
-    table = "".join(f"{row},{tweet},x\n" for row, tweet in enumerate(tweets))
-    multi = "".join(f'{row},"first\n{tweet}",x\n' for row, tweet in enumerate(tweets))
-    content = {
-        "a.csv": "id,text,label\n" + table,
-        "multi.csv": "id,text,label\n" + multi,
-        "a.jsonl": "\n".join(json.dumps({"text": tweet}) for tweet in tweets),
-        "a.json": json.dumps([{"text": tweet} for tweet in tweets]),
+def many(name: str, tweets: list[str]) -> str:
+    """A file of several blocks."""
+    rows = [f"{row},{tweet},x\n" for row, tweet in enumerate(tweets)]
+    several = [f'{row},"first\n{tweet}",x\n' for row, tweet in enumerate(tweets)]
+    broken = [f'{row},"a "b, c" {tweet}",x\n' for row, tweet in enumerate(tweets)]
+    values = [{"text": tweet} for tweet in tweets]
+    return {
+        "a.csv": "id,text,label\n" + "".join(rows),
+        "lines.csv": "id,text,label\n" + "".join(several),
+        "broken.csv": "id,text,label\n" + "".join(broken),
+        "a.tsv": "id\ttext\n" + "".join(f"{row}\t{t}\n" for row, t in enumerate(tweets)),
+        "a.jsonl": "\n".join(map(json.dumps, values)),
+        "a.json": json.dumps(values),
         "a.txt": "\n".join(tweets),
     }[name]
-    (source,) = look(write(tmp_path, name, content))
-    whole = list(read_batches(source, ReadingSettings()))
-    assert [text.split("\n")[-1] for batch in whole for text in batch.texts] == tweets
-    assert len(whole) >= 3
-    shared = [
-        batch
-        for share in range(num_shares)
-        for batch in read_batches(source, ReadingSettings(), share, num_shares)
-    ]
-    assert sorted(shared) == whole
 
 
-STRAY = [f"{row},{row % 2},src,plain tweet" for row in range(1, 40)]
-STRAY[7:9] = ['8,0,src," opened here', '9,0,src,closed there"']
-STRAY[20] = '21,0,src,"never closed'
-BLOCKS = {
-    "table": "id,text,label\n" + '1,"Rain, again\nand ""again""",x\n2,plain,y\n\n' * 20,
-    "stray quotes": "\n".join(["ItemID,Sentiment,Source,SentimentText", *STRAY]),
-    "raw quotes": 'pos\t"unbalanced\nneg\tplain\npos\t"whole"\nneg\tthe "end"\n' * 20,
-    "text": "Good morning, all\n\nRain, again\r\n" * 20,
-    "lines": '{"text": "one\\ntwo"}\n\n{"text": "é"}\n' * 20,
-}
-
-
-@pytest.mark.parametrize("form", BLOCKS)
-def test_where_blocks_end_does_not_matter(tmp_path, form):
-    (source,) = look(write(tmp_path, "a.dat", BLOCKS[form]))
-    expected = [text for batch in read_batches(source, ReadingSettings()) for text in batch.texts]
-    assert len(expected) >= 39
-    for size in range(1, 200):
-        small = read_batches(dataclasses.replace(source, batch_bytes=size), ReadingSettings())
-        assert [text for batch in small for text in batch.texts] == expected
+@pytest.mark.parametrize(
+    "name", ["a.csv", "lines.csv", "broken.csv", "a.tsv", "a.jsonl", "a.json", "a.txt"]
+)
+def test_no_tweet_is_lost_where_a_block_ends(tmp_path, name):
+    tweets = [f"tweet {'number ' * (row % 7)}{row}é" for row in range(60_000)]
+    found = texts(write(tmp_path, name, many(name, tweets)))
+    assert [text.split("\n")[-1].removeprefix('a "b, c" ') for text in found] == tweets
 
 
 # --- dates ---------------------------------------------------------------------------------------
@@ -107,24 +87,27 @@ DATED = {
 
 
 @pytest.mark.parametrize("form", DATED)
-def test_only_days_between_since_and_until_are_read(tmp_path, form):
+def test_a_date_is_the_day_as_it_is_written(tmp_path, form):
     rows = "".join(f"{day},tweet number {i}\n" for i, day in enumerate([*DATED[form], ""]))
-    path = write(tmp_path, "a.csv", "created_at,text\n" + rows)
-    (batch,) = batches(path, since="2016-02-03", until="2017-12-30")
-    assert (batch.texts, batch.outside) == (["tweet number 1"], 3)
-    (batch,) = batches(path, since="2015-01-01", until="2017-12-31")
-    assert (len(batch.texts), batch.outside) == (3, 1)  # no date: outside
+    tweets = frame(write(tmp_path, "a.csv", "created_at,text\n" + rows))
+    days = tweets["date"].dt.strftime("%Y-%m-%d").fillna("").tolist()
+    assert days == ["2015-01-01", "2016-02-03", "2017-12-31", ""]
 
 
 def test_dates_are_found_in_json_and_in_tables_without_a_header(tmp_path):
     tweets = [{"created_at": f"2020-05-0{day}", "text": f"day {day} it is"} for day in range(1, 6)]
     lines = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, tweets)))
-    assert texts(lines, since="2020-05-05") == ["day 5 it is"]
+    assert frame(lines)["date"].dt.day.tolist() == [1, 2, 3, 4, 5]
     rows = "".join(
         f"146782227{day},Mon Apr 0{day} 22:22:45 PDT 2009,go on {day}\n" for day in range(1, 10)
     )
     table = write(tmp_path, "b.csv", rows)
-    assert texts(table, until="2009-04-02") == ["go on 1", "go on 2"]
+    assert frame(table)["date"].dt.day.tolist() == list(range(1, 10))
+
+
+def test_dates_that_nobody_needs_may_be_unclear(tmp_path):
+    path = write(tmp_path, "a.csv", "date,text\n1/2/17,which day\n")
+    assert frame(path)["date"].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -164,11 +147,11 @@ def test_any_bytes_give_texts_or_a_plain_error(tmp_path_factory, content, packin
         content = zipped(a_csv=content)[:-5]
     path = write(tmp_path_factory.getbasetemp(), "any", content)
     try:
-        found = batches(path)
+        found = texts(path)
     except TweetgenError as error:
         assert "any" in str(error)
     else:
-        assert all(type(text) is str for batch in found for text in batch.texts)
+        assert all(type(text) is str for text in found)
 
 
 # --- real files ----------------------------------------------------------------------------------
@@ -192,7 +175,7 @@ TEXT_COLUMNS = {
     "arabic_utf16.tsv": "2",
     "stocknet_goog.jsonl": "text",
     "leaders_2017_05.json": "text",
-    "archive_grailbird.zip": "text",
+    "archive_grailbird.zip": "",
 }
 
 
@@ -206,7 +189,7 @@ def test_every_real_file_gives_the_number_of_tweets_in_its_list(outside_data, na
         rf"^\| [^|]*(?<![\w.-]){re.escape(name)}(?![\w.]) *[^|]*\| *([\d,]+) *\|", listed, re.M
     )
     assert row is not None
-    (source,) = find_sources([str(path)], ReadingSettings())
-    assert source.column == TEXT_COLUMNS[name]
-    num_tweets = sum(len(batch.texts) for batch in read_batches(source, ReadingSettings()))
-    assert num_tweets == int(row[1].replace(",", ""))
+    lines = told(str(path))
+    column = re.search(r"column '?([^',]+)", lines[0])
+    assert (column[1] if column else "") == TEXT_COLUMNS[name]
+    assert lines[0].endswith(f", {row[1]} tweets")

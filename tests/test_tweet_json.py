@@ -1,15 +1,11 @@
 """Tweets in JSON, in all the forms that X and others give them."""
 
-import gzip
 import json
-import math
 
 import pytest
 
-from tests.raw_files import batches, look, refused, texts, write
-from tweetgen.reading import describe, sniffing
-from tweetgen.reading.encoding import Encoding
-from tweetgen.reading.tweet_json import JsonStream, text_of, tweets_in
+from tests.raw_files import refused, texts, told, write
+from tweetgen.reading.json_values import JsonStream
 
 HELLO = {"id": 1, "text": "hello there you"}
 CUT = {"text": "a long one that was c…", "truncated": True}
@@ -22,36 +18,22 @@ CUT = {"text": "a long one that was c…", "truncated": True}
         ({"full_text": "the whole of it", "text": "the wh…"}, "the whole of it"),
         ({**CUT, "extended_tweet": {"full_text": "a long one"}}, "a long one"),
         ({"text": "begins…", "note_tweet": {"text": "begins and ends"}}, "begins and ends"),
-        ({"text": "RT @a: cu…", "retweeted_status": {"text": "cut"}}, "RT @a: cu…"),
-        ({"text": None}, ""),
+        ({"body": "begins so…", "long_object": {"body": "begins and ends"}}, "begins and ends"),
+        ({"text": "RT @a: cu…", "retweeted_status": {"text": "cut off"}}, "RT @a: cu…"),
+        ({"content": "", "reblog": {"content": "said by others"}}, "RT @someone: said by others"),
         ("a string", "a string"),
-        ({"id": 1}, None),
-        ({"text": 5}, None),
-        (7, None),
     ],
 )
-def test_a_tweets_text_is_its_longest_own_form(tweet, expected):
-    assert text_of(tweet, "text") == expected
+def test_a_tweets_text_is_its_longest_own_form(tmp_path, tweet, expected):
+    path = write(tmp_path, "a.json", json.dumps([tweet] * 3))
+    assert texts(path) == [expected] * 3
 
 
-@pytest.mark.parametrize(
-    "value, num_tweets",
-    [
-        (HELLO, 1),
-        ({"tweet": HELLO}, 1),
-        ({"data": [HELLO, HELLO], "meta": {"result_count": 2}}, 2),
-        ({"data": HELLO, "includes": {"users": [{"name": "x"}]}}, 1),
-        ({"statuses": [HELLO], "search_metadata": {}}, 1),
-        ([[HELLO], [HELLO, {"tweet": HELLO}]], 3),
-        ({"delete": {"status": {"id": 1}}}, 0),
-        ({"meta": {"result_count": 0}}, 0),
-        ({"text": "mine", "data": {"x": 1}}, 1),
-        ({"content": "mine", "data": {"x": 1}, "meta": {}}, 1),
-        ({"content": "mine", "results": [{"x": 1}]}, 1),
-    ],
-)
-def test_tweets_are_found_inside_what_wraps_them(value, num_tweets):
-    assert len(list(tweets_in(value))) == num_tweets
+@pytest.mark.parametrize("tweet", [{"id": 1}, {"text": 5}, 7])
+def test_a_record_without_a_text_is_left_out(tmp_path, tweet):
+    path = write(tmp_path, "a.json", json.dumps([HELLO, {"text": None}, tweet]))
+    assert texts(path) == [HELLO["text"], ""]
+    assert len(told(path)) == 2
 
 
 @pytest.mark.parametrize(
@@ -85,7 +67,7 @@ def test_a_key_is_found_by_name_or_given(tmp_path):
     path = write(tmp_path, "a.jsonl", "\n".join([json.dumps(tweet)] * 3))
     assert texts(path) == ["hello there you"] * 3
     assert texts(path, text_column="renderedContent") == ["hello there"] * 3
-    assert describe(look(path)[0], 3) == "a.jsonl: JSON lines, UTF-8, column 'rawContent', 3 tweets"
+    assert told(path) == ["a.jsonl: JSON lines, UTF-8, column 'rawContent', 3 tweets"]
     assert "no column 'body' (found: rawContent, renderedContent" in refused(
         path, text_column="body"
     )
@@ -94,23 +76,43 @@ def test_a_key_is_found_by_name_or_given(tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
+        ('{"text": "a b"}\n' + '{"text": "c d"\n' * 4, "line 2 of a.json is not valid JSON"),
         (
-            '{"text": "a b"}\n\n{"text": "c d"\n{"text": "e f"}\n',
-            "line 3 of a.json is not valid JSON",
+            '{"text": "a b"}\n' + '{"id": 5, "x": 1}\n' * 4,
+            "line 2 of a.json has no text under 'text'",
         ),
-        ('{"text": "a b"} {"text": "c d"}\n{"text": "e"}\n', "line 1 of a.json is not valid JSON"),
         ('[\n{"text": "a b"},\n{"text": }\n]', "line 3 of a.json is not valid JSON"),
-        ('[{"text": "a b"},\n{"text": "c', "line 2 of a.json is not valid JSON"),
-        ('[{"text": "a b"}', "a.json ends in the middle"),
-        ('{"text": "a b"}\n{"id": 5}\n', "line 2 of a.json has no text under 'text'"),
-        ('[{"text": "a b"},\n{"text": 5}]', "line 2 of a.json has no text under 'text'"),
-        ('{"text": "a b"}\n' + "[" * 100_000, "line 2 of a.json is not valid JSON"),
-        ('{"text": "a b"}\n{"id": ' + "9" * 5000 + "}\n", "line 2 of a.json is not valid JSON"),
+        ('[{"text": "a b"}, ' + "[" * 100_000, "line 1 of a.json is not valid JSON"),
         ("window.YTD.like.part0 = [ ]", "holds like.part0, not tweets"),
+        ("window.YTD.deleted_tweets.part0 = [ ]", "holds deleted_tweets.part0, not tweets"),
+        ('{"id": 5, "name": "x"}', "no column that is plainly the tweets (found: id, name)"),
     ],
 )
 def test_what_is_broken_is_an_error_with_its_line(tmp_path, content, message):
     assert message in refused(write(tmp_path, "a.json", content))
+
+
+TWO = '{"text": "a b"}\n{"text": "c d"}\n'
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (TWO + '{"text": "e', "1 cut record"),
+        (TWO + '{"text": "e\n{"text": "f g"}\n', "1 broken record"),
+        ('[{"text": "a b"},\n{"text": "c', "1 cut record"),
+        (TWO + '{"limit": {"track": 1}}\n{"disconnect": {"code": 4}}\n', "2 notices"),
+        ('{"_meta": {"a": 1}, "_readme": "made by me"}\n' + TWO, "1 record without a text"),
+        (TWO + '{"type": "Announce", "object": "x"}\n' * 9, "9 'Announce' records"),
+        (TWO + '{"index": {"_id": 1}}\n' * 9, "9 'index' records"),
+        (TWO + '{"text": "a"}\n' + "[" * 100_000, "1 broken record"),
+        (TWO + '{"id": ' + "9" * 5000 + "}\n", "1 broken record"),
+    ],
+)
+def test_what_is_no_tweet_is_left_out_and_counted(tmp_path, content, said):
+    path = write(tmp_path, "a.json", content)
+    assert texts(path)[0] == "a b"
+    assert told(path)[1] == f"  left out: {said}"
 
 
 def test_json_that_is_not_utf8_is_an_error_with_its_line(tmp_path):
@@ -133,24 +135,12 @@ def test_a_stream_is_the_same_in_pieces_of_any_size(size):
     values = [{"a": [1, 2.5, "]}", {"b": None}], "é": '\\" \n'}, "x", 12, [3, 4], True]
     content = json.dumps(values, indent=1)
     pieces = (content[at : at + size] for at in range(0, len(content), size))
-    found = list(JsonStream(pieces, "a.json"))
+    found = [value for batch in JsonStream(pieces, "a.json") for value in batch]
     assert [value for _, value in found] == values
     assert [line for line, _ in found][:2] == [2, 13]
 
 
-def test_a_long_array_is_never_held_whole(tmp_path):
-    path = write(tmp_path, "a.json", json.dumps({"data": [HELLO] * 50_000}))
-    sizes = [len(batch.texts) for batch in batches(path)]
-    assert sizes == [4096] * (50_000 // 4096) + [50_000 % 4096]
-    assert len(sizes) == math.ceil(50_000 / 4096)
-
-
-def test_packed_json_is_not_unpacked_twice(tmp_path, monkeypatch):
-    looked_through = []
-    monkeypatch.setattr(
-        sniffing, "guess_encoding", lambda pieces, name: looked_through.append(name)
-    )
-    path = write(tmp_path, "a.jsonl.gz", gzip.compress(b'{"text": "as it is"}\n' * 9))
-    monkeypatch.setattr(sniffing, "_encoding", lambda *arguments: Encoding("utf-8"))
-    assert texts(path) == ["as it is"] * 9
-    assert looked_through == []
+def test_a_long_array_is_never_held_whole():
+    content = json.dumps({"data": [HELLO] * 10_000})
+    sizes = [len(batch) for batch in JsonStream([content], "a.json")]
+    assert sizes == [4096, 4096, 10_000 - 2 * 4096]

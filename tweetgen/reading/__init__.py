@@ -1,5 +1,3 @@
-from tweetgen.reading.frame import read
-from tweetgen.reading.read import Batch, describe, find_sources, read_batches
-from tweetgen.reading.source import Source
+from tweetgen.reading.read import read
 
-__all__ = ["Batch", "Source", "describe", "find_sources", "read", "read_batches"]
+__all__ = ["read"]

@@ -1,19 +1,21 @@
-"""Files as they lie on disk, compressed or inside an archive, as bounded streams of bytes."""
+"""Files as they lie on disk, compressed or inside zips and tars, as bounded streams of bytes."""
 
 import bz2
 import gzip
+import io
 import lzma
 import math
 import os
 import re
 import stat
 import struct
+import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
 
@@ -28,78 +30,98 @@ COMPRESSED: tuple[tuple[re.Pattern[bytes], Any], ...] = (
     (re.compile(rb"\xfd7zXZ\x00"), lzma.open),
 )
 ZIP = re.compile(rb"PK(?:\x03\x04|\x05\x06|\x07\x08)")
+TAR = re.compile(rb"(?s:.{257})ustar")
 CRAFTED = (ValueError, struct.error, IndexError)  # what zipfile makes of crafted headers
-DAMAGE = (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, *CRAFTED)
+DAMAGE = (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 # "data/tweets.js", "data/tweets-part1.js", "tweet.js"; classic: "data/js/tweets/2015_06.js"
-ARCHIVE_MEMBER = re.compile(r"(?:^|/)(?:tweets?(?:-part\d+)?|\d{4}_\d\d)\.js$")
+ARCHIVE_PART = re.compile(
+    r"(?:^|[/!])(?:tweets?(?:-part\d+)?|community-tweet(?:-part\d+)?|\d{4}_\d\d)\.js$"
+)
+NOTE_PART = re.compile(r"(?:^|[/!])note-tweet(?:-part\d+)?\.js$")
 # What a hidden file or a Mac's zip adds, "__MACOSX/._tweets.csv", and what is about the tweets:
 # "README.txt", "license"
-JUNK_MEMBER = re.compile(
-    r"(?:^|/)(?:\.|__MACOSX(?:/|$)|(?:read[-_ ]?me|licen[cs]e)(?:\.[^/]*)?$)", re.I
+JUNK = re.compile(
+    r"(?:^|[/!])(?:\.|__MACOSX(?:/|$)|(?:read[-_ ]?me|licen[cs]e)(?:\.[^/]*)?$)", re.I
 )
-TABLE_MEMBER = re.compile(r"\.(?:csv|tsv|tab|txt|json|jsonl|ndjson|js)(?:\.(?:gz|bz2|xz))?$", re.I)
+DATA = re.compile(
+    r"\.(?:csv|tsv|tab|txt|json|jsonl|ndjson|js|parquet|feather|xlsx?|ods)(?:\.(?:gz|bz2|xz))?$",
+    re.I,
+)
 FOLDERS = ("", "data/", "data/js/tweets/", "*/data/", "*/data/js/tweets/")
+
+
+class Member(NamedTuple):
+    """A file by itself, or one inside a folder, zip or tar."""
+
+    name: str  # as shown to the user: "tweets.zip!data/tweets.js"
+    inside: str  # its name in what holds it, "" for a file by itself
+    size: int  # bytes it takes on disk
+    is_packed: bool
+    open: Callable[[], IO[bytes]]
 
 
 class Stream:
     """The bytes of a file, decompressed as they are read; damage and bombs are a TweetgenError."""
 
-    def __init__(self, raw: IO[bytes], name: str, is_packed: bool, size: int) -> None:
-        """`size` is what the file takes on disk, in bytes."""
-        self.is_packed = is_packed
+    def __init__(self, raw: Any, name: str, limit: float) -> None:
+        """`limit` is the number of bytes that tweets of that size on disk cannot exceed."""
         self._raw = raw
         self._name = name
-        packed_limit = min(MAX_BYTES, max(ANY_RATIO_BYTES, MAX_RATIO * size))
-        self._limit = packed_limit if is_packed else math.inf
+        self._limit = limit
         self._num_bytes = 0
 
     def read(self, size: int) -> bytes:
         """The next `size` bytes, fewer at the end of the file, none after it."""
-        with _damage_told(self._name):
-            data = self._raw.read(size)
+        with damage_told(self._name):
+            data: bytes = self._raw.read(size)
         self._num_bytes += len(data)
         if self._num_bytes > self._limit:
-            raise TweetgenError(
-                f"{self._name} unpacks to more than {self._limit / 2**20:,.0f} MiB, which tweets "
-                "never do at its size. Unpack it yourself if you trust it."
-            )
+            raise _unpacks_too_far(self._name, self._limit)
         return data
 
+    def read_all(self) -> bytes:
+        """Every byte that is left."""
+        return b"".join(iter(lambda: self.read(2**20), b""))
+
+
+def _limit(size: int) -> int:
+    """The bytes that a compressed file of `size` bytes may unpack to."""
+    return min(MAX_BYTES, max(ANY_RATIO_BYTES, MAX_RATIO * size))
+
+
+def _unpacks_too_far(name: str, limit: float) -> TweetgenError:
+    return TweetgenError(
+        f"{name} unpacks to more than {limit / 2**20:,.0f} MiB, which tweets never do at its size. "
+        "Unpack it yourself if you trust it."
+    )
+
 
 @contextmanager
-def open_stream(path: str, member: str = "") -> Iterator[Stream]:
-    """The bytes of a file, or of one member of a zip or folder, decompressed by their content."""
-    name = shown(path, member)
+def open_stream(member: Member) -> Iterator[Stream]:
+    """The bytes of a member, decompressed by their content."""
     with ExitStack() as stack:
-        with _damage_told(name):
-            raw, size = _open(path, member, stack)
-            layers = 0
-            while (opener := _decompressor(raw)) and layers < MAX_LAYERS:
-                raw = stack.enter_context(opener(raw))
-                layers += 1
-        is_packed = layers > 0 or (member != "" and not os.path.isdir(path))
-        yield Stream(raw, name, is_packed, size)
+        with damage_told(member.name):
+            raw, layers = _decompressed(stack.enter_context(member.open()), stack)
+        is_packed = layers > 0 or member.is_packed
+        yield Stream(raw, member.name, _limit(member.size) if is_packed else math.inf)
 
 
-def _open(path: str, member: str, stack: ExitStack) -> tuple[IO[bytes], int]:
-    """An open file or member, and the bytes it takes on disk."""
-    if not member or os.path.isdir(path):
-        file: IO[bytes] = stack.enter_context(Path(path, member).open("rb"))  # noqa: SIM115
-        return file, os.fstat(file.fileno()).st_size
-    archive = stack.enter_context(zipfile.ZipFile(path))
-    info = archive.getinfo(member)
-    return stack.enter_context(archive.open(info)), info.compress_size
-
-
-def _decompressor(raw: Any) -> Any:
-    """The function that opens what `raw` holds, or None if it is not compressed."""
-    start = raw.peek(16)[:16]
-    return next((opener for magic, opener in COMPRESSED if magic.match(start)), None)
+def _decompressed(raw: Any, stack: ExitStack) -> tuple[Any, int]:
+    """The file below all layers of compression, and their number."""
+    layers = 0
+    while layers < MAX_LAYERS:
+        start = raw.peek(16)[:16]
+        opener = next((opener for magic, opener in COMPRESSED if magic.match(start)), None)
+        if opener is None:
+            break
+        raw = stack.enter_context(opener(raw))
+        layers += 1
+    return raw, layers
 
 
 @contextmanager
-def _damage_told(name: str) -> Iterator[None]:
+def damage_told(name: str) -> Iterator[None]:
     """Every way in which a compressed file can be broken, as one TweetgenError."""
     try:
         yield
@@ -109,7 +131,7 @@ def _damage_told(name: str) -> Iterator[None]:
         ) from None
     except NotImplementedError as error:  # zipfile: a compression method it does not know
         raise TweetgenError(f"{name} cannot be unpacked ({error}). Unpack it yourself.") from None
-    except DAMAGE as error:
+    except (*DAMAGE, *CRAFTED, tarfile.TarError) as error:
         if "password" in str(error):
             raise TweetgenError(f"{name} is encrypted. Unpack it and give the files.") from None
         raise TweetgenError(
@@ -117,59 +139,102 @@ def _damage_told(name: str) -> Iterator[None]:
         ) from None
 
 
-def shown(path: str, member: str = "") -> str:
-    """How a file is named to the user: "tweets.zip!data/tweets.js"."""
-    name = os.path.basename(os.path.normpath(path))
-    return f"{name}!{member}" if member else name
+def shown(path: str) -> str:
+    """How a file is named to the user."""
+    return os.path.basename(os.path.normpath(path))
 
 
-def members_of(path: str) -> tuple[list[str], list[str]]:
-    """What to read of a zip or folder: its parts of an X archive in order, and its other tables.
+@contextmanager
+def opened(path: str) -> Iterator[list[Member]]:
+    """The members of a zip, tar or folder; a file that is none of them is its only member.
+
+    Raises:
+        TweetgenError: `path` is not a file or folder on this machine, or is damaged.
+    """
+    check_path(path)
+    with ExitStack() as stack:
+        if os.path.isdir(path):
+            yield [_file_in(path, file) for file in _files_of(Path(path))]
+            return
+        name = shown(path)
+        with damage_told(name):
+            file = stack.enter_context(open(path, "rb"))
+            size = os.fstat(file.fileno()).st_size
+            members = _inside(file, name, "", size, stack)
+        if members is None:
+            file.seek(0)
+            members = [Member(name, "", size, False, lambda: file)]
+        yield members
+
+
+def _files_of(folder: Path) -> list[Path]:
+    found = [file for inner in FOLDERS for file in folder.glob(inner + "*.js")]
+    return found + [file for file in [folder / "tweets.csv"] if file.is_file()]
+
+
+def _file_in(folder: str, file: Path) -> Member:
+    inside = file.relative_to(folder).as_posix()
+    size = file.stat().st_size
+    return Member(f"{shown(folder)}!{inside}", inside, size, False, lambda: open(file, "rb"))
+
+
+def _inside(
+    file: Any, name: str, prefix: str, size: int, stack: ExitStack, depth: int = 0
+) -> list[Member] | None:
+    """The members of an open zip or tar; None if the file is neither."""
+    if ZIP.match(file.peek(4)[:4]):
+        archive = stack.enter_context(zipfile.ZipFile(file))
+        infos = [info for info in archive.infolist() if not info.is_dir()]
+        names = [info.filename for info in infos]
+        if "[Content_Types].xml" in names or "mimetype" in names or "Index/Document.iwa" in names:
+            return None  # an office document is one file
+        found = [(i.filename, i.compress_size, (lambda i=i: archive.open(i))) for i in infos]
+    else:
+        raw, _ = _decompressed(file, stack)
+        if not TAR.match(raw.peek(512)[:512]):
+            return None
+        tar = stack.enter_context(tarfile.open(fileobj=raw, mode="r:"))
+        members = [member for member in tar.getmembers() if member.isfile()]
+        if raw is not file and sum(member.size for member in members) > _limit(size):
+            raise _unpacks_too_far(name, _limit(size))
+        found = [(m.name, m.size, (lambda m=m: tar.extractfile(m))) for m in members]
+    result = []
+    for inside, packed_size, opener in found:
+        member = Member(f"{name}!{inside}", prefix + inside, packed_size, True, opener)
+        nested = None
+        if inside.lower().endswith((".zip", ".tar", ".tgz", ".tar.gz")) and not JUNK.search(inside):
+            nested = _nested(member, stack, depth)
+        result += [member] if nested is None else nested
+    return result
+
+
+def _nested(member: Member, stack: ExitStack, depth: int) -> list[Member] | None:
+    """The members of a zip inside another."""
+    if depth >= MAX_LAYERS:
+        raise TweetgenError(f"{member.name} is a zip too deep inside others. Unpack it yourself.")
+    with open_stream(member._replace(is_packed=True)) as stream:
+        file = io.BufferedReader(io.BytesIO(stream.read_all()))  # type: ignore[arg-type]
+    prefix = f"{member.inside}!"
+    return _inside(file, member.name, prefix, member.size, stack, depth + 1)
+
+
+def tweets_of(members: list[Member]) -> tuple[list[Member], list[Member], list[Member]]:
+    """What to read: parts of an X archive, its long posts, and, where it is none, other files.
 
     A classic archive holds the same tweets twice, as data/js/tweets/*.js and as tweets.csv: who
-    finds parts reads nothing else. ([], [""]) is a file that is neither zip nor folder.
+    finds parts reads nothing else.
     """
-    if os.path.isdir(path):
-        names = [
-            file.relative_to(path).as_posix()
-            for folder in FOLDERS
-            for file in Path(path).glob(folder + "*.js")
-        ]
-        others = ["tweets.csv"] if os.path.isfile(os.path.join(path, "tweets.csv")) else []
-    elif _is_zip(path):
-        with _damage_told(shown(path)), zipfile.ZipFile(path) as archive:
-            names = [info.filename for info in archive.infolist() if not info.is_dir()]
-        names = [name for name in names if not JUNK_MEMBER.search(name)]
-        others = [name for name in names if TABLE_MEMBER.search(name)] or names
-        _refuse_office(path, names)
-    else:
-        return [], [""]
-    parts = [name for name in names if ARCHIVE_MEMBER.search(name)]
-    return sorted(parts, key=_part_order), sorted(others)
+    members = [member for member in members if not JUNK.search(member.inside)]
+    parts = [member for member in members if ARCHIVE_PART.search(member.inside)]
+    notes = [member for member in members if NOTE_PART.search(member.inside)]
+    others = [member for member in members if DATA.search(member.inside)] or members
+    return sorted(parts, key=_part_order), notes, sorted(others)
 
 
-def bytes_on_disk(path: str, members: Sequence[str]) -> int:
-    """The bytes that these members take in their zip or folder; [""] is a file by itself."""
-    with _damage_told(shown(path)):
-        if members[0] and not os.path.isdir(path):
-            with zipfile.ZipFile(path) as archive:
-                return sum(archive.getinfo(member).compress_size for member in members)
-        return sum(os.path.getsize(Path(path, member)) for member in members)
-
-
-def _part_order(name: str) -> str:
-    """Sorts tweets.js, tweets-part1.js, ..., tweets-part10.js."""
-    return re.sub(r"\d+", lambda digits: digits[0].zfill(9), name.removesuffix(".js"))
-
-
-def _is_zip(path: str) -> bool:
-    with _damage_told(shown(path)), open(path, "rb") as file:
-        return ZIP.match(file.read(4)) is not None
-
-
-def _refuse_office(path: str, names: list[str]) -> None:
-    if "[Content_Types].xml" in names or "mimetype" in names:
-        raise TweetgenError(f"{shown(path)} is an office document. Save it as CSV and give that.")
+def _part_order(member: Member) -> tuple[bool, str]:
+    """Sorts tweets.js, tweets-part1.js, ..., tweets-part10.js, community-tweet.js."""
+    name = re.sub(r"\d+", lambda digits: digits[0].zfill(9), member.inside.removesuffix(".js"))
+    return "community-tweet" in name, name
 
 
 def check_path(path: str) -> None:

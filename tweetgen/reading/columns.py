@@ -1,5 +1,6 @@
 """Which column, or JSON key, of a file holds the tweets, and which the dates."""
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ TEXT_NAMES = _words("""
 """)
 DATE_NAMES = _words("""
     createdat tweetcreated tweetcreatedat datetime timestamp date tweetdate time tweettime
-    postedat posteddate publishdate publishedat posted created createdtime createddate
+    postedat posteddate publishdate publishedat published posted created createdtime createddate
+    postdate creationtimestamp
 """)
 OTHER_NAMES = _words("""
     id idstr tweetid statusid itemid user username userid screenname author name label target
@@ -55,6 +57,7 @@ class Sample:
         return repr(self.names[index]) if self.names[index] else f"{index + 1}"
 
 
+@functools.lru_cache(10_000)
 def normalised(name: str) -> str:
     """`" Tweet_Text"` -> `"tweettext"`."""
     return re.sub(r"[\W_]", "", name).lower()
@@ -107,6 +110,16 @@ def _rank(name: str) -> int:
     return len(TEXT_NAMES) if LIKE_TEXT.search(plain) else len(TEXT_NAMES) + 1
 
 
+def is_text_name(name: str) -> bool:
+    """Whether a name is one that texts usually have."""
+    return normalised(name) in TEXT_NAMES
+
+
+def is_like_text(name: str) -> bool:
+    """Whether a name is like those, such as "textOriginal"."""
+    return _rank(name) == len(TEXT_NAMES)
+
+
 def _refuse_rivals(sample: Sample, best: int, rivals: list[int]) -> None:
     """Raise TweetgenError if columns of the same rank differ and look as good."""
     differing = [index for index in rivals if sample.columns[index] != sample.columns[best]]
@@ -146,8 +159,12 @@ def _list(sample: Sample) -> str:
     return names if len(names) <= 300 else names[:299] + "…"
 
 
-def find_date(sample: Sample) -> tuple[int, str]:
-    """The index of the column of dates and the order of its numbers; TweetgenError if none."""
+def find_date(sample: Sample, is_needed: bool) -> tuple[int, str]:
+    """The index of the column of dates and the order of its numbers; (-1, "") if there is none.
+
+    Raises:
+        TweetgenError: dates are needed, and there are none, or they can be read in two ways.
+    """
     order_of = {name: place for place, name in enumerate(DATE_NAMES)}
     named = [(order_of.get(normalised(name), 99), i) for i, name in enumerate(sample.names)]
     for place, index in sorted(named):
@@ -157,11 +174,15 @@ def find_date(sample: Sample) -> tuple[int, str]:
         if not values or len(dated) < 0.9 * len(values):
             continue
         if not order and any(map(NUMBERS.match, values)):
+            if not is_needed:
+                return -1, ""
             raise TweetgenError(
                 f"the dates of {sample.file_name}, such as {values[0]!r}, can be read in two ways. "
                 "Leave out --since and --until, or write them as YYYY-MM-DD."
             )
         return index, order
+    if not is_needed:
+        return -1, ""
     raise TweetgenError(
         f"{sample.file_name} has no dates that can be read (found: {_list(sample)}). "
         "Leave out --since and --until."

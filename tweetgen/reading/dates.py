@@ -3,6 +3,11 @@
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
 
 from tweetgen.errors import TweetgenError
 
@@ -17,6 +22,8 @@ MONTH_DAY = re.compile(
 )  # "Oct 10, 2018"
 NUMBERS = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})(?!\d)")  # "14/2/17"
 EPOCH = re.compile(r"\s*(\d{10})(?:\d{3}|\.\d+)?\s*")  # seconds or milliseconds since 1970
+CLOCK = r" \d\d:\d\d:\d\d"
+YEARS = range(1678, 2262)  # what datetime64[ns] can say
 
 
 def parse_date(text: str, order: str = "") -> date | None:
@@ -40,6 +47,24 @@ def parse_date(text: str, order: str = "") -> date | None:
     except ValueError:  # no such month or day
         return None
     return None
+
+
+def parse_dates(texts: Any, order: str) -> Any:
+    """The days that texts name as datetime64[ns] (N,): midnight UTC of the day as it is written.
+
+    `texts` is a list or Arrow array of str. What cannot be read is NaT. Each day of a file is
+    parsed once.
+    """
+    column = pa.array(texts, pa.large_string())
+    if pa.compute.all(pa.compute.match_substring_regex(column, r"^\d{4}-")).as_py():
+        column = pa.compute.utf8_slice_codeunits(column, 0, 11)
+    else:
+        column = pa.compute.replace_substring_regex(column, CLOCK, " 00:00:00")
+    encoded = column.dictionary_encode()
+    days = [parse_date(text, order) for text in encoded.dictionary.to_pylist()]
+    known = [str(day) if day and day.year in YEARS else "NaT" for day in days]
+    found = np.array(known, dtype="datetime64[D]").astype("datetime64[ns]")
+    return found[encoded.indices.to_numpy()]
 
 
 def number_order(texts: Iterable[str]) -> str:

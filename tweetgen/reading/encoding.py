@@ -1,15 +1,14 @@
-"""Which character encoding a file is in, and its bytes as blocks of whole lines."""
+"""Bytes to text: which encoding a file is in, found while it is read once."""
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Iterator
 from typing import Protocol
 
 from tweetgen.errors import TweetgenError
 
-MAX_RECORD = 16 * 2**20  # bytes of one line, row or JSON object; the longest tweet has under 100 kB
+BLOCK_BYTES = 2**20
+MAX_RECORD = 16 * 2**20  # characters of one line, row or JSON object; tweets have under 100 kB
 FILLING = "\x00\x1a"  # what crashes and DOS leave at the end of a file
 
 # cp1252, with latin-1 for the five bytes that it leaves undefined.
@@ -25,13 +24,20 @@ BYTE_ORDER_MARKS = (
 CONTROL = re.compile(rb"[\x00-\x06\x0e-\x19\x1c-\x1f]")
 NOT_TEXT = {
     b"%PDF": "a PDF",
-    b"PAR1": "a Parquet file",
     b"SQLite format 3": "a database",
-    b"\xd0\xcf\x11\xe0": "an old Office document",
-    b"\x80\x04\x95": "a Python pickle",
+    b"\x80\x02": "a Python pickle",
+    b"\x80\x03": "a Python pickle",
+    b"\x80\x04": "a Python pickle",
+    b"\x80\x05": "a Python pickle",
     b"Rar!": "a RAR archive",
-    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"7z\xbc\xaf": "a 7-Zip (7z) archive",
     b"\x28\xb5\x2f\xfd": "a Zstandard file",
+    b"RDX2": "an R data file (.rda)",
+    b"RDX3": "an R data file (.rda)",
+    b"X\n\0\0\0": "an R data file (.rds)",
+    b"\x89HDF": "an HDF5 file",
+    b"Obj\x01": "an Avro file",
+    b"ORC": "an ORC file",
     b"<!doctype html": "a web page",
     b"<html": "a web page",
 }
@@ -43,111 +49,121 @@ class Reader(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-@dataclass(frozen=True)
-class Encoding:
-    """How bytes become text."""
+class TextBlocks:
+    """The text of a stream, piece by piece, lines ending with LF: `for text in TextBlocks(...)`.
 
-    name: str  # as Python's codecs call it
-    errors: str = "strict"  # "replace" where a few bytes of UTF-8 are known to be damaged
-    carriage_returns: bool = False  # lines end with CR alone, as on old Macs
+    UTF-8 until a byte shows that it is not; then, by all that was read so far, UTF-8 with some
+    damage or cp1252. `described` is the encoding by what has been read.
+    """
 
-    def decode(self, block: bytes, first_line: int, source_name: str) -> str:
-        """The text of a block of `chunks`; TweetgenError, with the line, where it is not text."""
-        if self.name == "cp1252":
-            return codecs.charmap_decode(block, "strict", CP1252)[0]
+    def __init__(self, stream: Reader, start: bytes, wanted: str, name: str) -> None:
+        """`start` is what was read already, `wanted` the user's choice or "auto"."""
+        self._stream, self._start, self._name = stream, start, name
+        self._is_given = wanted != "auto"
+        self._codec = _given(wanted, start, name) if self._is_given else _marked(start)
+        if not self._codec:
+            refuse_binary(start, name)
+        self._marked = bool(self._codec) and not self._is_given
+        self._codec = self._codec or "utf-8"
+        self._errors = "replace" if self._marked and self._codec != "utf-8" else "strict"
+        self._num_bytes = self._num_extra = 0  # extra: bytes of valid characters after their first
+        self._line = 1
+
+    @property
+    def described(self) -> str:
+        """Such as "UTF-8", "cp1252" or "UTF-8 (partly damaged)"."""
+        damaged = self._codec == "utf-8" and self._errors == "replace"
+        name = re.sub(r"utf-(\d+).*", r"UTF-\1", self._codec)
+        return name + " (partly damaged)" if damaged else name
+
+    def __iter__(self) -> Iterator[str]:
+        decoder = None
+        if self._codec not in ("utf-8", "cp1252"):
+            decoder = codecs.getincrementaldecoder(self._codec)(self._errors)
+        returns: bool | None = None
+        rest, data = b"", self._start
+        while True:
+            final = not data
+            if decoder is None:
+                text, rest = self._utf8(rest + data, final)
+            else:
+                text = self._other(decoder, data, final)
+            if returns is None:
+                text = text.removeprefix("\ufeff")
+                returns = _ends_with_returns(text)
+            if returns:
+                text = text.replace("\r", "\n")
+            if "\ufeff" in text:  # files with a mark that were joined
+                text = text.replace("\n\ufeff", "\n")
+            self._line += text.count("\n")
+            if text:
+                yield text
+            if final:
+                return
+            data = self._stream.read(BLOCK_BYTES)
+
+    def _utf8(self, data: bytes, final: bool) -> tuple[str, bytes]:
+        """The text of whole lines of UTF-8 or cp1252, or at least whole characters; the rest."""
+        end = len(data) if final else data.rfind(b"\n") + 1 or len(data)
+        if self._codec == "cp1252":
+            return codecs.charmap_decode(data[:end], "strict", CP1252)[0], data[end:]
         try:
-            return block.decode("utf-8", self.errors)
+            text, used = codecs.utf_8_decode(data[:end], self._errors, final)
         except UnicodeDecodeError as error:
-            line = first_line + block.count(b"\n", 0, error.start)
-            raise _not_decodable(source_name, "utf-8", line) from None
+            if self._is_given or self._marked:
+                raise self._not_decodable(data[: error.start].count(b"\n")) from None
+            self._judge(data)
+            return self._utf8(data, final)
+        self._num_bytes += used
+        self._num_extra += used - len(text)
+        return text, data[used:]
 
-
-def _not_decodable(source_name: str, encoding: str, line: int) -> TweetgenError:
-    return TweetgenError(
-        f"line {line:,} of {source_name} is not valid {encoding}. "
-        "Correct it, or give the right encoding, such as --encoding cp1252."
-    )
-
-
-def chunks(stream: Reader, encoding: Encoding, size: int, name: str) -> Iterator[bytes]:
-    """The stream in pieces of about `size` bytes, in UTF-8 or cp1252, lines ending with LF."""
-    pieces: Iterator[bytes] = iter(lambda: stream.read(size), b"")
-    if encoding.name not in ("utf-8", "cp1252"):
-        pieces = _recoded(pieces, encoding, name)
-    first = True
-    for piece in pieces:
-        if first and encoding.name != "cp1252":
-            piece = piece.removeprefix(codecs.BOM_UTF8)
-        first = False
-        yield piece.replace(b"\r", b"\n") if encoding.carriage_returns else piece
-
-
-def _recoded(pieces: Iterator[bytes], encoding: Encoding, name: str) -> Iterator[bytes]:
-    """Any other encoding as UTF-8, so that LF is one byte everywhere after this."""
-    decoder = codecs.getincrementaldecoder(encoding.name)(encoding.errors)
-    line = 1
-    try:
-        for piece in pieces:
-            recoded = decoder.decode(piece).encode("utf-8", "replace")
-            line += recoded.count(b"\n")
-            yield recoded
-        yield decoder.decode(b"", final=True).encode("utf-8", "replace")
-    except UnicodeDecodeError as error:
-        # The decoder holds back what it could not decode; its own lines before that count too.
-        line += error.object.count(b"\n", 0, error.start)
-        raise _not_decodable(name, encoding.name, line) from None
-    except UnicodeError:
-        raise _not_decodable(name, encoding.name, line) from None
-
-
-def decoded(pieces: Iterator[bytes], encoding: Encoding, name: str) -> Iterator[str]:
-    """The text of `chunks`, piece by piece; TweetgenError, with the line, where it is not text."""
-    decoder = codecs.getincrementaldecoder("utf-8")(encoding.errors)
-    line = 1
-    for piece in pieces:
-        if encoding.name == "cp1252":
-            text = encoding.decode(piece, line, name)
-        else:
-            try:
-                text = decoder.decode(piece)
-            except UnicodeDecodeError as error:
-                line += error.object.count(b"\n", 0, error.start)
-                raise _not_decodable(name, "utf-8", line) from None
-        line += text.count("\n")
-        yield text
-    if decoder.getstate()[0]:
-        raise _not_decodable(name, "utf-8", line)
-
-
-def last_line_end(block: bytes) -> int:
-    """The number of bytes up to and including the last line feed."""
-    return block.rfind(b"\n") + 1
-
-
-def blocks(pieces: Iterator[bytes], end_of: Callable[[bytes], int], name: str) -> Iterator[bytes]:
-    """The pieces cut anew, so that each block ends where a line or row ends."""
-    rest = b""
-    for piece in pieces:
-        rest += piece
-        if end := end_of(rest):
-            yield rest[:end]
-            rest = rest[end:]
-        elif len(rest) > MAX_RECORD:
+    def _judge(self, data: bytes) -> None:
+        """UTF-8 if nearly all is, else cp1252; TweetgenError if it can be neither."""
+        text = data.decode("utf-8", "replace")
+        num_damaged = text.count("\ufffd") - data.count("\ufffd".encode())
+        num_extra = self._num_extra + len(data) - len(text)
+        if num_extra > 2 * num_damaged:  # cp1252 text is next to never valid UTF-8 by accident
+            self._errors = "replace"
+            return
+        if num_damaged > max(0.25 * (self._num_bytes + len(data)), 100):
             raise TweetgenError(
-                f"{name} has a row of more than {MAX_RECORD / 2**20:.0f} MiB (a quote that never "
-                f"closes?) that begins {rest[:40].decode('utf-8', 'replace')!r}. Correct it there."
+                f"{self._name} is neither UTF-8 nor a Western encoding. "
+                "Give --encoding, such as cp1251, shift_jis or gb18030."
             )
-    if rest.strip(FILLING.encode()):
-        yield rest
+        self._codec = "cp1252"
+
+    def _other(self, decoder: codecs.IncrementalDecoder, data: bytes, final: bool) -> str:
+        try:
+            text = decoder.decode(data, final)
+        except UnicodeDecodeError as error:
+            raise self._not_decodable(error.object.count(b"\n", 0, error.start)) from None
+        except UnicodeError:
+            raise self._not_decodable(0) from None
+        return text.encode("utf-8", "replace").decode()  # a lone surrogate is no text
+
+    def _not_decodable(self, lines: int) -> TweetgenError:
+        return TweetgenError(
+            f"line {self._line + lines:,} of {self._name} is not valid {self._codec}. "
+            "Correct it, or give the right encoding, such as --encoding cp1252."
+        )
+
+
+def _ends_with_returns(start: str) -> bool:
+    """Whether lines end with CR alone, as on old Macs; LF may still be inside quotes."""
+    num_returns, num_feeds = start.count("\r"), start.count("\n")
+    if "\r\n" in start or num_returns == 0 or num_returns < num_feeds:
+        return False
+    return num_feeds == 0 or start.index("\r") < start.index("\n")
 
 
 def refuse_binary(sample: bytes, name: str) -> None:
-    """Raise TweetgenError if the first bytes of a file are not text in any encoding."""
-    for magic, kind in NOT_TEXT.items():
-        if sample[: len(magic)] == magic or sample[: len(magic)].lower() == magic:
-            raise TweetgenError(f"{name} is {kind}, not text. Save it as CSV and give that.")
-    if sample[257:262] == b"ustar":
-        raise TweetgenError(f"{name} is a tar archive. Unpack it and give the files in it.")
+    """Raise TweetgenError if a file is no text, by its first bytes."""
+    for magic, what in NOT_TEXT.items():
+        if sample[:100].lower().lstrip().startswith(magic.lower()):
+            raise TweetgenError(
+                f"{name} is {what}. Save the tweets as CSV, JSON or plain text and give that."
+            )
     body = sample.rstrip(FILLING.encode())
     allowed = 0.3 if _is_utf8(body) else 0.02  # UTF-8 with a null here and there is still text
     if (controls := len(CONTROL.findall(body))) > allowed * len(body):
@@ -161,13 +177,13 @@ def refuse_binary(sample: bytes, name: str) -> None:
 
 def _is_utf8(sample: bytes) -> bool:
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample)  # may end inside a character
+        codecs.utf_8_decode(sample, "strict", False)  # may end inside a character
     except UnicodeDecodeError:
         return False
     return True
 
 
-def given_encoding(name: str, sample: bytes, source_name: str) -> str:
+def _given(name: str, sample: bytes, source_name: str) -> str:
     """The codec for --encoding; TweetgenError if there is none or it plainly does not fit."""
     try:
         bytes(4).decode(name, "replace")
@@ -182,7 +198,7 @@ def given_encoding(name: str, sample: bytes, source_name: str) -> str:
     return "utf-8" if codec == "utf-8-sig" else codec
 
 
-def marked_encoding(sample: bytes) -> str:
+def _marked(sample: bytes) -> str:
     """The encoding that a byte order mark, or UTF-16's null bytes, give away; "" if none."""
     for mark, name in BYTE_ORDER_MARKS:
         if sample.startswith(mark):
@@ -192,25 +208,3 @@ def marked_encoding(sample: bytes) -> str:
     if max(num_even, num_odd) < max(2, clear) or min(num_even, num_odd) * 20 > clear:
         return ""
     return "utf-16-le" if num_odd > num_even else "utf-16-be"
-
-
-def guess_encoding(pieces: Iterator[bytes], name: str) -> Encoding:
-    """UTF-8 if nearly all of the file is, else cp1252; TweetgenError if it can be neither."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    num_bytes = num_damaged = num_extra = 0  # extra: bytes of valid characters after their first
-    for piece in chain(pieces, [b""]):
-        text = decoder.decode(piece, final=not piece)  # a file may end inside a character
-        num_bytes += len(piece)
-        num_extra += len(piece) - len(text)
-        if "\ufffd" in text:
-            num_damaged += text.count("\ufffd") - piece.count("\ufffd".encode())
-    if num_damaged <= 0:
-        return Encoding("utf-8")
-    if num_extra > 2 * num_damaged:  # cp1252 text is next to never valid UTF-8 by accident
-        return Encoding("utf-8", errors="replace")
-    if num_damaged > 0.25 * num_bytes and num_damaged > 100:
-        raise TweetgenError(
-            f"{name} is neither UTF-8 nor a Western encoding. Give --encoding, such as cp1251, "
-            "shift_jis or gb18030."
-        )
-    return Encoding("cp1252")

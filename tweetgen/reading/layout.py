@@ -10,7 +10,15 @@ from typing import NamedTuple
 from tweetgen.reading.columns import DATE_NAMES, OTHER_NAMES, TEXT_NAMES, normalised
 from tweetgen.reading.dates import parse_date
 from tweetgen.reading.encoding import FILLING
-from tweetgen.reading.tables import NUMBER, Table, find_runs, is_blank, join_runs, parse_fields
+from tweetgen.reading.tables import (
+    NUMBER,
+    ROW_IN_A_CELL,
+    Table,
+    find_records,
+    is_blank,
+    parse_fields,
+    unwrapped,
+)
 
 SEPARATORS = (",", "\t", ";", "|")
 KNOWN_NAMES = frozenset((*TEXT_NAMES, *DATE_NAMES, *OTHER_NAMES))
@@ -22,8 +30,10 @@ QUOTED_FIELD = re.compile(r'"(?:[^"]++|"")*+"')
 MIN_ROWS = 3  # without a header, fewer rows than this prove nothing
 MAX_COLUMNS = 2000
 CHOOSING_LINES = 500
+MAX_PREAMBLE = 30  # lines above a header: "Report:,Bulk Mentions Download"
 MIN_TYPED_ROWS = 8  # fewer say nothing about the values of a column
 MIN_SHARE = 0.9  # of rows that must have the same number of fields
+LONG_NUMBER = 6  # digits: an id, which no line of a text begins with by chance
 # The second of three header rows in files of the Orange toolkit
 COLUMN_TYPES = frozenset(("discrete", "continuous", "string", "time", *"dcst"))
 
@@ -40,52 +50,76 @@ class Row(NamedTuple):
 Rating = tuple[bool, bool, float, int]  # header known, plainly a table, share that fits, columns
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """A table's layout, its text column still unknown, and the sample's rows below the header."""
 
     table: Table
-    names: list[str]  # "" for each column where there is no header
-    header_lines: int
     rows: list[Row]
-    has_header: bool
     rating: Rating
 
 
-def find_layout(text: str, separator: str, *, must: bool, complete: bool) -> Layout | None:
-    """The layout of the table that `text` begins, or None if it looks like plain text.
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The first lines of a file, and what is known of it beforehand."""
 
-    `separator` is "" if it is to be found; `must`: it is a table for sure; `complete`: the text
-    is the whole file, else its last row may be cut.
-    """
-    lines = text.rstrip(FILLING).removesuffix("\n").split("\n")
+    text: str
+    is_complete: bool  # it is the whole file, else its last row may be cut
+    separator: str = ""  # "" if it is to be found
+    must: bool = False  # it is a table for sure
+    is_named_table: bool = False  # its name ends in .csv, .tsv or .tab
+
+
+def find_layout(sample: Sample) -> Layout | None:
+    """The layout of the table that a text begins, or None if it looks like plain text."""
+    text = sample.text.rstrip(FILLING).removesuffix("\n")
+    if in_cells := _is_in_cells(text):
+        text = unwrapped(text)
+    lines = text.split("\n")
     declared = SEPARATOR_LINE.fullmatch(lines[0])
     first = 1 if declared else 0
-    given = separator or (declared[1] if declared else "")
-    must = must or bool(given)
+    given = sample.separator or (declared[1] if declared else "")
+    must = sample.must or bool(given)
     few = lines[: first + CHOOSING_LINES]
-    ratings: dict[str, Rating] = {}
+    is_complete = sample.is_complete and len(few) == len(lines)
+    found = []
     for candidate in [given] if given else SEPARATORS:
-        rows = _rows(few, first, Table(candidate, 0), complete and len(few) == len(lines))
-        if rows and (layout := _layout(rows, candidate, must)):
-            ratings[candidate] = layout.rating
-    if not ratings:
+        rows = _rows(few, first, Table(separator=candidate, names=[]), is_complete)
+        if rows and (layout := _layout(rows, candidate, must, sample.is_named_table)):
+            found.append(layout)
+    if not found:
         return None
-    best = max(ratings, key=lambda candidate: ratings[candidate])
-    layout = _layout(_rows(lines, first, Table(best, 0), complete), best, must=True)
-    return _refined(layout, lines, first, complete) if layout else None
+    table = replace(max(found, key=lambda layout: layout.rating).table, in_cells=in_cells)
+    rows = _rows(lines, first, replace(table, names=[]), sample.is_complete)
+    layout = _layout(rows, table.separator, True, True)
+    return _refined(layout, lines, first, sample.is_complete, in_cells) if layout else None
 
 
-def _rows(lines: list[str], first: int, table: Table, complete: bool) -> list[Row]:
+def layout_of_rows(rows: list[list[str]]) -> Layout | None:
+    """The layout of rows that are cells already, as of a spreadsheet."""
+    found = [Row(line, "", row, True) for line, row in enumerate(rows) if any(row)]
+    return _with_header_removed(_layout(found, ",", True, True)) if found else None
+
+
+def _is_in_cells(text: str) -> bool:
+    """Whether a spreadsheet put each row whole into one cell, below a header of many columns."""
+    lines = [line for line in text[: 2**16].split("\n") if line.strip()][:CHOOSING_LINES]
+    if len(lines) < 2:
+        return False
+    head = unwrapped(lines[0]).strip("\r")
+    is_header = any(_num_known(head.split(separator)) > 1 for separator in SEPARATORS)
+    cells = sum(ROW_IN_A_CELL.fullmatch(line) is not None for line in lines[1:])
+    return is_header and cells > (len(lines) - 1) / 2
+
+
+def _rows(lines: list[str], first: int, table: Table, is_complete: bool) -> list[Row]:
     """The rows of a sample but blank ones, their fields by the rules or, failing that, raw."""
     lines = lines[first:]
-    runs, open_line = find_runs(lines, table)
-    records: list[tuple[int, str]] = []
-    line = first
-    for record in join_runs(lines if complete else lines[:open_line], runs):
-        if not is_blank(record):
-            records.append((line, record.rstrip("\r")))
-        line += record.count("\n") + 1
+    found, open_line = find_records(lines, table)
+    records = [
+        (first + line, record.rstrip("\r"))
+        for line, record in found
+        if not is_blank(record) and (is_complete or line < open_line)
+    ]
     try:
         fields = parse_fields([record for _, record in records], table)
         if len(fields) == len(records):
@@ -102,29 +136,47 @@ def _row(line: int, record: str, table: Table) -> Row:
         return Row(line, record, record.split(table.separator), False)
 
 
-def _layout(rows: list[Row], separator: str, must: bool) -> Layout | None:
-    """The layout of rows cut by a separator; None if they do not look like a table."""
+def _layout(rows: list[Row], separator: str, must: bool, is_named: bool) -> Layout | None:
+    """The layout of rows cut by a separator, the header first; None if they are no table."""
+    rows = _below_preamble(rows)
     head, body = rows[0].fields, rows[1:]
     if len(head) > MAX_COLUMNS:
         return None
     num_wide = sum(len(row.fields) >= len(head) for row in body)
     num_known = _num_known(head)
     if num_known > 1 or (num_known and num_wide >= len(body) / 2):
-        return Layout(
-            Table(separator, len(head)), head, 0, rows, True, (True, True, 1.0, len(head))
-        )
+        table = Table(separator=separator, names=head, has_header=True)
+        return Layout(table, rows, (True, True, 1.0, len(head)))
     widths = Counter(len(row.fields) for row in rows)
     width, num_fitting = max(widths.items(), key=lambda item: (item[1], item[0]))
     share = num_fitting / len(rows)
     fits = share >= MIN_SHARE or (share >= 0.5 and width == min(widths))
-    evident = fits and _is_evident(rows, width, separator)
+    is_small = is_named and share == 1 and 1 < len(rows) < MIN_ROWS and width > 1
+    evident = fits and (is_small or _is_evident(rows, width, separator))
     if not must and not evident:
         return None
     has_header = _has_header(rows, width)
     names = head if has_header else [""] * width
-    return Layout(
-        Table(separator, width), names, 0, rows, has_header, (False, evident, share, width)
-    )
+    table = Table(separator=separator, names=names, has_header=has_header)
+    return Layout(table, rows, (False, evident, share, width))
+
+
+def _below_preamble(rows: list[Row]) -> list[Row]:
+    """The rows from a header of known names on, which all rows above are narrower than."""
+    if _num_known(rows[0].fields) > 1:
+        return rows
+    for index, row in enumerate(rows[1:MAX_PREAMBLE], 1):
+        width = _filled(row)
+        if _num_known(row.fields) > 1 and all(_filled(above) < width for above in rows[:index]):
+            below = rows[index + 1 :]
+            if sum(len(r.fields) == len(row.fields) for r in below) >= len(below) / 2:
+                return rows[index:]
+    return rows
+
+
+def _filled(row: Row) -> int:
+    """The number of cells up to the last that is not empty."""
+    return max((index for index, cell in enumerate(row.fields, 1) if cell.strip()), default=0)
 
 
 def _num_known(head: Sequence[str]) -> int:
@@ -177,26 +229,38 @@ def _has_header(rows: list[Row], width: int) -> bool:
     return max(words) >= 3 and len(head[text].split()) == 1
 
 
-def _refined(layout: Layout, lines: list[str], first: int, complete: bool) -> Layout:
+def _refined(
+    layout: Layout, lines: list[str], first: int, is_complete: bool, in_cells: bool
+) -> Layout:
     """The layout with its quoting, odd widths and header rows seen to."""
-    table = _with_quoting(layout, lines, first, complete)
+    table = _with_quoting(layout, lines, first, is_complete)
+    rows = layout.rows
     if table != layout.table:
-        layout = replace(layout, table=table, rows=_rows(lines, first, table, complete))
-    num_header_rows = 0
-    if layout.has_header:
-        layout = replace(layout, names=layout.rows[0].fields)
-        types = layout.rows[1].fields if len(layout.rows) > 1 else []
+        above = rows[0].line
+        rows = [row for row in _rows(lines, first, table, is_complete) if row.line >= above]
+        if table.has_header:
+            table = replace(table, names=rows[0].fields)
+    table = replace(table, in_cells=in_cells, header_lines=first)
+    return _with_header_removed(Layout(table, rows, layout.rating))
+
+
+def _with_header_removed(layout: Layout | None) -> Layout | None:
+    if layout is None:
+        return None
+    table, rows = layout.table, layout.rows
+    below = table.header_lines
+    if table.has_header:
+        types = rows[1].fields if len(rows) > 1 else []
         three = len(types) > 1 and all(cell in COLUMN_TYPES for cell in types)
-        num_header_rows = 3 if three else 1
-    head, body = layout.rows[:num_header_rows], layout.rows[num_header_rows:]
-    below = head[-1].line + head[-1].record.count("\n") + 1 if head else first
-    layout = replace(layout, rows=body, header_lines=below)
-    layout = _with_real_width(layout)
-    numeric = bool(body) and all(NUMBER.fullmatch(row.fields[0]) for row in body)
-    return replace(layout, table=replace(layout.table, numeric_start=numeric))
+        head, rows = rows[: 3 if three else 1], rows[3 if three else 1 :]
+        below = head[-1].line + head[-1].record.count("\n") + 1
+    names = _real_names(table, [row.fields for row in rows])
+    numeric = bool(rows) and all(NUMBER.fullmatch(row.fields[0]) for row in rows)
+    table = replace(table, names=names, header_lines=below, numeric_start=numeric)
+    return layout._replace(table=table, rows=rows)
 
 
-def _with_quoting(layout: Layout, lines: list[str], first: int, complete: bool) -> Table:
+def _with_quoting(layout: Layout, lines: list[str], first: int, is_complete: bool) -> Table:
     """The table with the way of quoting under which most rows are in order."""
     table, width = layout.table, layout.table.num_columns
     if table.separator == "\t":
@@ -212,23 +276,46 @@ def _with_quoting(layout: Layout, lines: list[str], first: int, complete: bool) 
         tables.append(replace(table, backslash=True))
 
     def order(table: Table) -> int:
-        rows = _rows(lines, first, table, complete)
+        rows = _rows(lines, first, table, is_complete)
         return sum(1 if row.strict and len(row.fields) == width else -1 for row in rows)
 
     return max(tables, key=order) if len(tables) > 1 else table
 
 
-def row_start(rows: Sequence[Row], table: Table) -> str:
+def with_text(layout: Layout, text: int, date: int, sample: str) -> Table:
+    """The finished table once its columns are known."""
+    table = replace(layout.table, text=text, date=date)
+    return replace(
+        table,
+        row_start=_row_start(layout.rows, table),
+        multiline=not _is_unquoted(layout.rows, table, sample),
+    )
+
+
+def _is_unquoted(rows: list[Row], table: Table, text: str) -> bool:
+    """Whether the last column is all the rest of its line, separators and quotes included."""
+    if not table.text_is_last:
+        return False
+    joined = any(len(row.fields) > table.num_columns for row in rows)
+    lines = (line for line in text.split("\n") if line.strip())
+    return (
+        joined
+        and not any("\n" in row.record for row in rows)
+        and all(line.count(table.separator) >= table.text for line in lines)
+    )
+
+
+def _row_start(rows: Sequence[Row], table: Table) -> str:
     """The pattern of the columns before the text; "" if lines of a text could match it too."""
     whole = [row.fields for row in rows if row.strict and len(row.fields) == table.num_columns]
     patterns, num_sure = [], 0
     for column in range(table.text):
         values = [fields[column] for fields in whole]
         pattern = _few_values(values) or _few_shapes(values)
-        long_number = re.search(r"\\d\{([6-9]|\d\d),", pattern) is not None
-        num_sure += 2 if long_number else pattern != ""
+        num_sure += 2 if f"{{{LONG_NUMBER}," in pattern else pattern != ""
         patterns.append(f'"?(?:{pattern})"?' if pattern else f"[^{re.escape(table.separator)}]*+")
-    if num_sure < 2 or len(whole) < MIN_TYPED_ROWS:
+    is_long = any(f"{{{LONG_NUMBER}," in pattern for pattern in patterns)
+    if num_sure < 2 or len(whole) < (MIN_ROWS if is_long else MIN_TYPED_ROWS):
         return ""
     return "".join(pattern + re.escape(table.separator) for pattern in patterns)
 
@@ -242,30 +329,27 @@ def _few_values(values: Sequence[str]) -> str:
 
 
 def _few_shapes(values: Sequence[str]) -> str:
-    r"""`\d{4,}\-\d{2,}\-\d{2,}` for dates, `\d{18,}` for ids, "" for a column of anything else."""
+    r"""`\d{4,}\-\d{2,}\-\d{2,}` for dates, `\d{6,}` for ids, "" for a column of anything else."""
     shapes = set()
     for value in values:
         letters = LETTER_RUN.sub(lambda _: r"[^\W\d_]+", re.escape(value.strip()))
-        shapes.add(DIGIT_RUN.sub(lambda run: rf"\d{{{len(run[0])},}}", letters))
+        digits = DIGIT_RUN.sub(lambda run: rf"\d{{{min(len(run[0]), LONG_NUMBER)},}}", letters)
+        shapes.add(digits)
         if len(shapes) > 8 or not DIGIT_RUN.search(letters):
             return ""
     return "|".join(sorted(shapes))
 
 
-def _with_real_width(layout: Layout) -> Layout:
-    """The layout with columns that the header does not name: row numbers, empty ones at the end."""
-    width = layout.table.num_columns
-    rows = [row.fields for row in layout.rows]
+def _real_names(table: Table, rows: list[list[str]]) -> Sequence[str]:
+    """The names of columns with those that the header lacks: row numbers, empty ones at the end."""
+    width, names = table.num_columns, list(table.names)
     wider = len(rows[0]) if rows else 0
-    if not layout.has_header or wider <= width or any(len(row) != wider for row in rows):
-        return layout
-    names = layout.names
+    if not table.has_header or wider <= width or any(len(row) != wider for row in rows):
+        return names
     numbers = [row[0] for row in rows]
     starts = [[str(number) for number in range(start, start + len(rows))] for start in (0, 1)]
     if all(not any(row[width:]) for row in rows):
-        names = names + [""] * (wider - width)
-    elif wider == width + 1 and len(rows) >= 5 and numbers in starts:
-        names = ["", *names]  # R writes the numbers of rows without a name
-    else:
-        return layout
-    return replace(layout, names=names, table=replace(layout.table, num_columns=wider))
+        return names + [""] * (wider - width)
+    if wider == width + 1 and len(rows) >= 5 and numbers in starts:
+        return ["", *names]  # R writes the numbers of rows without a name
+    return names

@@ -9,8 +9,15 @@ bytes; only such sequences are touched, and only if they decode.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from tweetgen.reading.plain import MARK
+
+SAMPLE_TEXTS = 4096
 SAMPLE_ROWS = 200  # tweets with a character beyond ASCII
 SMALLEST_SHARE = 0.1  # of them show the damage, or the file counts as healthy
 MOST_ROUNDS = 3  # "Ã¢â‚¬â„¢" was misread twice
@@ -28,12 +35,21 @@ PLAUSIBLE = re.compile(
 )
 
 
+JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
+C1 = re.compile("[\x80-\x9f]")
+PYTHON_REPR = re.compile(r"b'.*'|b\".*\"", re.S)  # "b'caf\\xc3\\xa9'", printed by a script
+SUSPECT_BYTES = re.compile(rb"\xc2[\x80-\x9f]|\\x[0-9a-f]{2}")  # a C1 character, or an escape
+SUSPECT = r"[\x{80}-\x{9f}]|^b['\"].*\\x[0-9a-f]{2}"  # the same of a text, for RE2
+ESCAPED_BYTE = re.compile(r"\\x[0-9a-f]{2}")
+
+
 class Family(NamedTuple):
     """One way in which the texts of a file are damaged."""
 
     broken: re.Pattern[str]
     mend: Callable[[re.Match[str]], str]
     sign: re.Pattern[str] = re.compile("(?s:.*)")  # which broken passages no healthy text has
+    context: re.Pattern[str] | None = None  # or: what no healthy text without Japanese has
 
 
 def _cp1252(byte: int) -> str:
@@ -87,6 +103,12 @@ def _utf8_family(
     return Family(re.compile("|".join(sequences)), mend, re.compile(sign))
 
 
+def _shifted_family(meaning: Mapping[str, str], sign: str) -> Family:
+    """A family where each character stands for another, by tables of one byte."""
+    broken = re.compile("[" + "".join(map(re.escape, meaning)) + "]")
+    return Family(broken, lambda match: meaning[match[0]], context=re.compile(sign))
+
+
 _CP1252 = {byte: _cp1252(byte) for byte in HIGH_BYTES}
 _SAVED = _through_mac_roman(_CP1252)
 _SAVED_THRICE = _through_mac_roman(_through_mac_roman(_SAVED))
@@ -129,7 +151,22 @@ FAMILIES = {
         sign=" ?—[_\x9d]|Î¾|’©",  # French has "’é", English " —"
     ),
     "cp1252 read as Latin-1": Family(  # "can\x92t"
-        re.compile("[\x80-\x9f]"), lambda match: _CP1252[ord(match[0])]
+        C1, lambda match: _CP1252[ord(match[0])]
+    ),
+    "Mac-Roman read as cp1252": _shifted_family(  # "IndiaÕs", "naïve" as "na•ve"
+        {_CP1252[byte]: bytes([byte]).decode("mac-roman") for byte in HIGH_BYTES},
+        "(?<=[a-z])[ÕÒÓÐÑÉŽŠˆ‡](?=[a-z])|(?<![^\\W\\d_])Ò(?=[A-Za-z])|(?<=[a-z.!?])Ó(?![^\\W\\d_])",
+    ),
+    "cp1252 read as half-width kana": _shifted_family(  # "Donﾒt": the low byte is cp1252's
+        {chr(0xFF00 + byte): _CP1252[byte] for byte in range(0x80, 0xA0)},
+        "(?<=[A-Za-z])ﾒ(?=[A-Za-z])|(?<=[A-Za-z ])[ﾓﾔﾖﾅﾑ](?=[A-Za-z ])",
+    ),
+    "Mac-Roman read as half-width kana": _shifted_family(  # "Donﾕt": Shift-JIS's byte for ﾕ
+        {
+            bytes([byte]).decode("shift_jis"): bytes([byte]).decode("mac-roman")
+            for byte in range(0xA1, 0xE0)
+        },
+        "(?<=[A-Za-z])ﾕ(?=[A-Za-z])",
     ),
 }
 
@@ -148,6 +185,8 @@ def detect(sample: Iterable[str]) -> str:
 
 def _num_signs(text: str, family: Family) -> int:
     """How many passages of a text the family's damage explains."""
+    if family.context:
+        return 0 if JAPANESE.search(text) else sum(1 for _ in family.context.finditer(text))
     matches = (match for match in family.broken.finditer(text) if family.sign.fullmatch(match[0]))
     repairs = ((match[0], family.mend(match)) for match in matches)
     return sum(new != old and (not new or bool(PLAUSIBLE.match(new))) for old, new in repairs)
@@ -160,10 +199,67 @@ def repair(text: str, family: str) -> str:
     """
     if not family or text.isascii():
         return text
-    broken, mend, _sign = FAMILIES[family]
-    for _ in range(MOST_ROUNDS):
+    broken, mend, _sign, context = FAMILIES[family]
+    for _ in range(1 if context else MOST_ROUNDS):
         before = text
         text = broken.sub(mend, text)
         if text == before:
             break
     return text
+
+
+class Mending(NamedTuple):
+    """What the first texts of a file show to be wrong with all of them."""
+
+    family: str  # of mojibake, "" if there is none
+    are_reprs: bool  # texts are written b'...'
+    are_marked: bool = False  # texts stand between the marks of a training file
+
+    def apply(self, column: Any) -> tuple[Any, Any]:
+        """The Arrow texts mended, and which of them changed: bool (N,)."""
+        changed = np.zeros(len(column), dtype=bool)
+        content = column.buffers()[2]
+        content = memoryview(content) if content else b""
+        if not (self.family or self.are_reprs or self.are_marked or SUSPECT_BYTES.search(content)):
+            return column, changed
+        if self.are_marked:
+            suspect = pa.compute.is_valid(column)
+        elif self.family or self.are_reprs:
+            suspect = pa.compute.invert(pa.compute.string_is_ascii(column))
+            suspect = pa.compute.or_(suspect, pa.compute.starts_with(column, "b"))
+        else:
+            suspect = pa.compute.match_substring_regex(column, SUSPECT)
+        places = np.flatnonzero(suspect.to_numpy(zero_copy_only=False))
+        old = column.take(pa.array(places)).to_pylist()
+        new = [self.mended(text) for text in old]
+        changed[places] = [a != b for a, b in zip(old, new, strict=True)]
+        mended = pa.array([b for a, b in zip(old, new, strict=True) if a != b], column.type)
+        return pa.compute.replace_with_mask(column, pa.array(changed), mended), changed
+
+    def mended(self, text: str) -> str:
+        """The text as it was meant."""
+        if self.are_reprs or (text[:1] == "b" and ESCAPED_BYTE.search(text)):
+            text = from_repr(text)
+        if self.are_marked:
+            text = MARK.sub("", text).strip()
+        text = repair(text, self.family)
+        return text if text.isascii() else C1.sub(lambda match: _CP1252[ord(match[0])], text)
+
+
+def mending(sample: list[str]) -> Mending:
+    """What has to be mended in a file with these first texts."""
+    num_reprs = sum(PYTHON_REPR.fullmatch(text) is not None for text in sample)
+    num_marked = sum(MARK.match(text) is not None for text in sample)
+    half = len(sample) / 2
+    return Mending(detect(sample), num_reprs > half, num_marked > half)
+
+
+def from_repr(text: str) -> str:
+    r"""`b'caf\xc3\xa9'` -> `café`; anything else as it is."""
+    if not PYTHON_REPR.fullmatch(text):
+        return text
+    try:
+        characters = text[2:-1].encode("latin-1", "backslashreplace").decode("unicode_escape")
+        return characters.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text

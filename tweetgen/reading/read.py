@@ -1,180 +1,229 @@
-"""Raw tweets out of whatever file people have: find_sources looks, read_batches reads.
+"""Raw tweets out of whatever file people have, as one pandas DataFrame.
 
-CSV, TSV, JSON, JSON lines, plain text, X archives, each of them compressed or not. What cannot be
-read safely is a TweetgenError with its line, never a silently wrong column.
+CSV, TSV, JSON in any nesting, plain text, X archives, spreadsheets, Parquet and Feather, each of
+them compressed or not. What cannot be read safely is a TweetgenError with its line, never a
+silently wrong column.
 """
 
+import html
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
-from itertools import islice
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 
 from tweetgen.errors import TweetgenError
-from tweetgen.reading.archives import check_path, members_of, shown
-from tweetgen.reading.dates import limit, parse_date
-from tweetgen.reading.encoding import FILLING
-from tweetgen.reading.sniffing import PYTHON_REPR, look
-from tweetgen.reading.source import Source, json_values, line_blocks
-from tweetgen.reading.tables import parse_block
-from tweetgen.reading.tweet_json import parse_lines, plain_texts, text_of, tweets_in
+from tweetgen.reading import mojibake
+from tweetgen.reading.archives import Member, open_stream, opened, shown, tweets_of
+from tweetgen.reading.dates import limit, parse_dates
+from tweetgen.reading.formats import Part, parts_of
 from tweetgen.settings import ReadingSettings
 
-__all__ = ["Batch", "Source", "describe", "find_sources", "read_batches"]
-
-BATCH_TWEETS = 4096
-FORMAT_NAMES = {
-    "csv": "CSV",
-    "json": "JSON",
-    "jsonl": "JSON lines",
-    "txt": "plain text",
-    "archive": "X archive",
-}
+MAX_LINES_TOLD = 5  # members of one archive; of more there is one line for all
 
 
-class Batch(NamedTuple):
-    """Neighbouring tweets of one source."""
+@dataclass
+class Report:
+    """What is said of a file after it was read."""
 
-    index: int  # type: ignore[assignment]  # from 0, in the order of the file
-    texts: list[str]
-    outside: int  # tweets left out by --since and --until
-    joined: int  # rows whose unquoted separators were taken as part of the text
+    kind: str = ""  # "CSV, UTF-8, column 'text'"
+    num_tweets: int = 0
+    num_joined: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, part: Part) -> None:
+        """Take in what is said of a part of the file."""
+        self.num_tweets += len(part.texts)
+        self.num_joined += part.num_joined
+        self.left_out.update(part.left_out)
 
 
-def find_sources(paths: Sequence[str], settings: ReadingSettings) -> list[Source]:
-    """What to read, in the order given; TweetgenError for what cannot be read safely.
+def read(
+    paths: Sequence[str], settings: ReadingSettings, tell: Callable[[str], None]
+) -> pd.DataFrame:
+    """The tweets of all files, in their order.
 
-    A zip of several tables is several sources, an X archive is one.
+    Columns: `text` (str), `date` (datetime64[ns, UTC]: midnight of the day as it is written; NaT
+    if unknown), `source` (category: the file's name), `repaired` (bool: wrong characters in the
+    text were mended).
+
+    Raises:
+        TweetgenError: a file that cannot be read safely.
     """
     since, until = limit(settings.since, "--since"), limit(settings.until, "--until")
     if since and until and since > until:
         raise TweetgenError(f"--since {since} is after --until {until}. Exchange them.")
-    sources = []
-    for path in paths:
-        check_path(path)
-        parts, others = members_of(path)
+    frames = [frame for path in paths for frame in _read_path(path, settings, tell)]
+    names = list(dict.fromkeys(str(frame["source"].iloc[0]) for frame in frames if len(frame)))
+    for frame in frames:
+        frame["source"] = frame["source"].cat.set_categories(names)
+    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+
+
+def _read_path(
+    path: str, settings: ReadingSettings, tell: Callable[[str], None]
+) -> Iterator[pd.DataFrame]:
+    with opened(path) as members:
+        parts, notes, others = tweets_of(members)
         if parts and settings.format in ("auto", "archive"):
-            sources.append(look(path, shown(path), tuple(parts), settings))
+            yield _read_archive(path, parts, notes, settings, tell)
+            unread = [m.inside for m in members if m not in parts and m not in notes]
+            _tell_unread([name for name in unread if name.endswith(".js")], tell)
         elif others:
-            sources += [look(path, shown(path, name), (name,), settings) for name in others]
+            if len(others) > MAX_LINES_TOLD:
+                yield _read_many(path, others, settings, tell)
+            else:
+                for member in others:
+                    yield _read_members([member], member.name, settings, tell)
         else:
             raise TweetgenError(
                 f"{path} is a folder or zip without tweets. Give the files, or an X archive."
             )
-    return sources
 
 
-def describe(source: Source, num_tweets: int) -> str:
-    """One line for the user: `airline.csv: CSV, UTF-8, column 'text', 14,640 tweets`."""
-    encoding = source.encoding.name
-    parts = [FORMAT_NAMES[source.format], re.sub(r"utf-(\d+).*", r"UTF-\1", encoding)]
-    if source.encoding.errors == "replace" and encoding == "utf-8":
-        parts[1] += " (partly damaged)"
-    if source.table and source.table.separator != ",":
-        parts[0] = {"\t": "TSV"}.get(source.table.separator, f"CSV by {source.table.separator!r}")
-    if source.table and not source.has_header:
-        parts.append(f"no header, column {source.column}")
-    elif source.column and source.format != "archive":
-        parts.append(f"column {source.column!r}")
-    if source.mojibake:
-        parts.append(f"mojibake ({source.mojibake})")
-    return f"{source.name}: {', '.join(parts)}, {num_tweets:,} tweets"
+def _tell_unread(names: list[str], tell: Callable[[str], None]) -> None:
+    short = [name.rpartition("/")[2] for name in names]
+    if short:
+        more = f" and {len(short) - 8} more" if len(short) > 8 else ""
+        tell(f"  not read: {', '.join(sorted(short)[:8])}{more}")
 
 
-def read_batches(
-    source: Source, settings: ReadingSettings, share: int = 0, num_shares: int = 1
-) -> Iterator[Batch]:
-    """The batches number share, share + num_shares, ... of a source, about 4,096 raw texts each.
-
-    Batches are the same for any number of shares; the others cost little more than unpacking.
-    """
-    since, until = limit(settings.since, "--since"), limit(settings.until, "--until")
-    line_formats = ("csv", "jsonl", "txt")
-    parts = _line_parts if source.format in line_formats else _json_parts
-    for index, texts, dates, joined in parts(source, share, num_shares):
-        outside = 0
-        if since or until:
-            kept = [_is_inside(day, source, since, until) for day in dates]
-            outside = kept.count(False)
-            texts = [text for text, keep in zip(texts, kept, strict=True) if keep]
-        if source.python_reprs:
-            texts = [_from_repr(text) for text in texts]
-        yield Batch(index, texts, outside, joined)
+def _read_many(
+    path: str, members: list[Member], settings: ReadingSettings, tell: Callable[[str], None]
+) -> pd.DataFrame:
+    name = f"{shown(path)}, {len(members):,} files"
+    return _read_members(members, name, settings, tell)
 
 
-Part = tuple[int, list[str], list[str], int]  # index, texts, dates, joined
+def _read_members(
+    members: list[Member], name: str, settings: ReadingSettings, tell: Callable[[str], None]
+) -> pd.DataFrame:
+    """The tweets of files that count as one; says what they were read as."""
+    report = Report()
+    frames = []
+    for member in members:
+        with open_stream(member) as stream:
+            frames.append(_collect(parts_of(stream, member.name, settings), name, report))
+    _tell_report(name, report, tell)
+    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
 
 
-def _line_parts(source: Source, share: int, num_shares: int) -> Iterator[Part]:
-    """A source that is read in lines: the blocks of other shares are not even decoded."""
-    for index, (line, block) in enumerate(line_blocks(source)):
-        if index % num_shares != share:
-            continue
-        text = source.encoding.decode(block, line, source.name)
-        if source.table:
-            yield index, *parse_block(text, source.table, line, source.name)
-        elif source.format == "jsonl":
-            yield index, *_json_lines(text, line, source), 0
-        else:
-            lines = text.rstrip(FILLING).split("\n")
-            yield index, [line.rstrip("\r") for line in lines if line.strip()], [], 0
+def _tell_report(name: str, report: Report, tell: Callable[[str], None]) -> None:
+    """Print what a file was read as: `airline.csv: CSV, UTF-8, column 'text', 14,640 tweets`."""
+    tell(f"{name}: {report.kind}, {report.num_tweets:,} tweets")
+    if report.num_joined:
+        tell(f"  {report.num_joined:,} rows had unquoted separators in the text")
+    if report.left_out:
+        counts = (
+            f"{number:,} {kind}{'s' if number > 1 and not kind.startswith('texts') else ''}"
+            for kind, number in report.left_out.most_common()
+        )
+        tell(f"  left out: {', '.join(counts)}")
+    for note in report.notes:
+        tell(f"  {note}")
 
 
-def _json_lines(text: str, first_line: int, source: Source) -> tuple[list[str], list[str]]:
-    """The texts and, if they are needed, the dates of lines of JSON."""
-    values, lines = parse_lines(text, first_line, source.name)
-    if not source.date_column and (texts := plain_texts(values, source.column, text)) is not None:
-        return texts, []
-    places = ((source.name, line, value) for line, value in zip(lines, values, strict=True))
-    return _texts_and_dates(list(_tweets(places)), source)
+def _read_archive(
+    path: str,
+    members: list[Member],
+    notes: list[Member],
+    settings: ReadingSettings,
+    tell: Callable[[str], None],
+) -> pd.DataFrame:
+    """The tweets of an X archive, each long post in full."""
+    name = shown(path)
+    report = Report()
+    whole = _long_posts(notes, settings)
+    frames = []
+    for member in members:
+        with open_stream(member) as stream:
+            parts = parts_of(stream, member.name, settings, is_archive=True)
+            frames.append(_collect(_lengthened(parts, whole, report), name, report))
+    if whole:
+        report.notes.append(f"not read: {len(whole):,} long posts of note-tweet.js without a tweet")
+    _tell_report(name, report, tell)
+    return pd.concat(frames, ignore_index=True)
 
 
-def _json_parts(source: Source, share: int, num_shares: int) -> Iterator[Part]:
-    """A source that is one text of JSON, or several: every value is parsed to find the next."""
-    tweets = _tweets(json_values(source))
-    index = 0
-    while found := list(islice(tweets, BATCH_TWEETS)):
-        if index % num_shares == share:
-            yield index, *_texts_and_dates(found, source), 0
-        index += 1
+START_CHARACTERS = 40  # enough to tell long posts apart
+LEADING_NAMES = re.compile(
+    r"(?:@\w+\s+)*+"
+)  # of a reply: the tweet has them, the long post may not
 
 
-Place = tuple[str, int, Any]  # file, line, tweet
+def _start(text: str) -> str:
+    """What a long post and the tweet that is its start have in common."""
+    return " ".join(LEADING_NAMES.sub("", text).split())[:START_CHARACTERS]
 
 
-def _tweets(values: Iterable[Place]) -> Iterator[Place]:
-    return ((name, line, tweet) for name, line, value in values for tweet in tweets_in(value))
+def _long_posts(members: Iterable[Member], settings: ReadingSettings) -> dict[str, str]:
+    """The texts of note-tweet.js by their first characters."""
+    found = {}
+    for member in members:
+        with open_stream(member) as stream:
+            for part in parts_of(stream, member.name, settings, is_archive=True):
+                found.update({_start(text): text for text in part.texts})
+    return found
 
 
-def _texts_and_dates(found: list[Place], source: Source) -> tuple[list[str], list[str]]:
-    """The texts and, if they are needed, the dates; TweetgenError where there is no text."""
-    texts = []
-    for name, line, tweet in found:
-        text = text_of(tweet, source.column)
-        if text is None:
-            raise TweetgenError(
-                f"line {line:,} of {name} has no text under {source.column!r}. "
-                "Delete it, or give another key with --text_column."
-            )
-        texts.append(text)
-    if not source.date_column:
-        return texts, []
-    tweets = (tweet if isinstance(tweet, dict) else {} for _, _, tweet in found)
-    return texts, [str(tweet.get(source.date_column)) for tweet in tweets]
+def _lengthened(parts: Iterator[Part], whole: dict[str, str], report: Report) -> Iterator[Part]:
+    """The parts with long posts in place of the starts that the tweets have of them."""
+    used = set()
+    for part in parts:
+        if whole:
+            texts = []
+            for text in part.texts:
+                start = _start(html.unescape(text))
+                longer = whole.get(start, "")
+                if longer and len(longer) >= len(text.rpartition("…")[0] or text):
+                    used.add(start)
+                    names = LEADING_NAMES.match(text)
+                    text = longer if longer[:1] == "@" or not names else names[0] + longer
+                texts.append(text)
+            part.texts = texts
+        yield part
+    for start in used:
+        del whole[start]
+    if used:
+        report.notes.append(f"{len(used):,} long posts are in full, from note-tweet.js")
 
 
-def _is_inside(day: str, source: Source, since: date | None, until: date | None) -> bool:
-    """Whether a date can be read and lies between the limits, both included."""
-    found = parse_date(day, source.date_order)
-    return found is not None and (not since or since <= found) and (not until or found <= until)
-
-
-def _from_repr(text: str) -> str:
-    r"""`b'caf\xc3\xa9'` -> `café`; anything else as it is."""
-    if not PYTHON_REPR.fullmatch(text):
-        return text
-    try:
-        characters = text[2:-1].encode("latin-1", "backslashreplace").decode("unicode_escape")
-        return characters.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return text
+def _collect(parts: Iterable[Part], name: str, report: Report) -> pd.DataFrame:
+    """The parts of a file as one table, their characters mended by what the first texts show."""
+    iterator = iter(parts)
+    head: list[Part] = []
+    sample: list[str] = []
+    for part in iterator:
+        head.append(part)
+        sample += part.texts if isinstance(part.texts, list) else part.texts.to_pylist()
+        if len(sample) >= mojibake.SAMPLE_TEXTS:
+            break
+    mend = mojibake.mending(sample[: mojibake.SAMPLE_TEXTS])
+    texts, repaired = [], []
+    dates: list[Any] = []  # or how many are unknown
+    for part in chain(head, iterator):
+        column = pa.array(part.texts, pa.large_string())
+        report.add(part)
+        column, changed = mend.apply(column)
+        texts.append(column)
+        repaired.append(changed)
+        dates.append(parse_dates(part.dates, part.date_order) if len(part.dates) else len(column))
+        kind = part.kind() if callable(part.kind) else part.kind
+    if not head:
+        raise TweetgenError(f"{name} holds no tweets. Give a file with tweets.")
+    report.kind = report.kind or kind + (f", mojibake ({mend.family})" if mend.family else "")
+    days = [np.full(d, "NaT", "datetime64[ns]") if isinstance(d, int) else d for d in dates]
+    column = pd.array(pa.chunked_array(texts), dtype=pd.StringDtype("pyarrow", np.nan))
+    return pd.DataFrame(
+        {
+            "text": pd.Series(column),
+            "date": pd.DatetimeIndex(np.concatenate(days)).tz_localize("UTC"),
+            "source": pd.Categorical.from_codes(np.zeros(len(column), np.int8), [name]),
+            "repaired": np.concatenate(repaired),
+        }
+    )

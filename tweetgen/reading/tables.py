@@ -1,11 +1,16 @@
-"""Rows of CSV and TSV files as they really are: quotes that do not balance, commas unquoted."""
+"""Rows of CSV and TSV files: by Arrow where they keep the rules, one by one where they do not."""
 
 import csv
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.csv as arrow_csv
 
 from tweetgen.errors import TweetgenError
 from tweetgen.reading.encoding import FILLING, MAX_RECORD
@@ -14,22 +19,32 @@ NUMBER = re.compile(r"\s*\"?-?\d[\d.]*(?:[eE][+-]?\d+)?\"?\s*")
 # A carriage return inside a row; rows end with LF after up to four of them.
 LONE_RETURN = re.compile(r"\r(?!\r{0,3}(?:\n|\Z))")
 RETURN_MARK = "\udc0d"  # stands for it while csv parses; decoded text has no lone surrogates
+# A whole row that a spreadsheet put into one cell: `"1,""Rain, again"",x";;;`
+ROW_IN_A_CELL = re.compile(r'"((?:[^"]|"")*+)"[;,\t]*+\r?')
+EMPTY_CELLS = re.compile(r"[;\t]++\r?\Z")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
-    """The layout of a table of tweets."""
+    """How a table of tweets is laid out."""
 
     separator: str
-    num_columns: int
+    names: Sequence[str]  # of its columns, "" for each where there is no header
+    has_header: bool = False
+    header_lines: int = 0  # before the first row, with what stands above the header
     text: int = 0  # index of the column
-    date: int = -1  # -1: none is needed
+    date: int = -1  # -1: there is none
     quoted: bool = True  # False: quotes are characters like any other
     multiline: bool = True  # False: every line is a row, whatever its quotes
     numeric_start: bool = False  # the first column of every row is a number
     row_start: str = ""  # pattern of the columns before the text, if it is unmistakable
     padded: bool = False  # quotes open after a space: `1, "a, b"`
     backslash: bool = False  # quotes inside a text are written \"
+    in_cells: bool = False  # each row is the content of one quoted cell
+
+    @property
+    def num_columns(self) -> int:
+        return len(self.names)
 
     @property
     def text_is_last(self) -> bool:
@@ -39,9 +54,178 @@ class Table:
 class Rows(NamedTuple):
     """What a block of a table holds."""
 
-    texts: list[str]
-    dates: list[str]  # one for each text, if the table has a date column
-    num_joined: int  # rows whose last column held unquoted separators
+    texts: Any  # list of str, or Arrow's
+    dates: Any  # one for each text, if the table has a date column, else empty
+    num_joined: int = 0  # rows whose last column held unquoted separators
+    num_headers: int = 0  # copies of the header among the rows, as in files that were joined
+
+
+def read_rows(blocks: Iterable[str], table: Table, name: str) -> Iterator[Rows]:
+    """The texts and dates of a table from blocks of its text, whole lines but for the last.
+
+    Raises:
+        TweetgenError: with its line, a row that cannot be read safely.
+    """
+    line, rest = 1, ""
+    skip = table.header_lines
+    for block, is_last in _with_last(blocks):
+        if table.in_cells:
+            block = unwrapped(block)
+        text = rest + block
+        while skip and text:
+            text = text[text.find("\n") + 1 or len(text) :]
+            skip -= 1
+            line += 1
+        text = text.rstrip(FILLING) if is_last else text
+        found = _by_arrow(text, table, is_last) or _by_hand(text, table, line, name, is_last)
+        rows, num_read = found
+        yield rows
+        line += text.count("\n", 0, num_read)
+        rest = text[num_read:]
+        if len(rest) > MAX_RECORD:
+            raise TweetgenError(
+                f"{name} has a row of more than 16 MiB near line {line:,}: a quote that never "
+                "closes? Check it, or give --format."
+            )
+
+
+def _with_last(blocks: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Each block, and whether it is the last."""
+    iterator = iter(blocks)
+    block = next(iterator, "")
+    for following in iterator:
+        yield block, False
+        block = following
+    yield block, True
+
+
+def unwrapped(text: str) -> str:
+    """Rows out of the cells that hold one each."""
+    return "\n".join(_unwrapped_line(line) for line in text.split("\n"))
+
+
+def _unwrapped_line(line: str) -> str:
+    match = ROW_IN_A_CELL.fullmatch(line)
+    return match[1].replace('""', '"') if match else EMPTY_CELLS.sub("", line)
+
+
+def _regular_end(content: bytes, separator: str, is_last: bool) -> int:
+    """Where the last whole row of a block ends if it keeps the rules of quoting, else 0.
+
+    Quotes are in turn opening and closing, a doubled one being both: they keep the rules if each
+    opens at the start of a field or behind a closing one, and closes at the end of a field.
+    """
+    padded = np.frombuffer(b"\n" + content + b"\n", np.uint8)
+    quotes = np.flatnonzero(padded == ord('"'))
+    if is_last:
+        end = len(content) if len(quotes) % 2 == 0 else 0
+    else:
+        ends = np.flatnonzero(padded[1:-1] == ord("\n")) + 1
+        outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
+        end = int(outside[-1]) if len(outside) else 0
+    quotes = quotes[: np.searchsorted(quotes, end, "right")]
+    starts = [ord(separator), ord("\n"), ord('"')]
+    opens = np.isin(padded[quotes[::2] - 1], starts)
+    closes = np.isin(padded[quotes[1::2] + 1], [*starts, ord("\r")])
+    return end if opens.all() and closes.all() else 0
+
+
+def _by_arrow(text: str, table: Table, is_last: bool) -> tuple[Rows, int] | None:
+    """The rows of a block that keeps the rules of CSV to the letter, and the characters they take.
+
+    None for any other block.
+    """
+    odd = table.padded or table.backslash or not table.multiline or table.separator > "~"
+    if odd or text.count("\r") != text.count("\r\n"):
+        return None
+    content = text.encode()
+    end = _regular_end(content, table.separator, is_last) if table.quoted else len(content)
+    rows = _parsed_by_arrow(content[:end], table) if end else None
+    if rows is None:
+        return None
+    return rows, len(text) - len(content[end:].decode())
+
+
+def _parsed_by_arrow(content: bytes, table: Table) -> Rows | None:
+    columns = [str(index) for index in range(table.num_columns)]
+    wanted = [columns[table.text], *([columns[table.date]] if table.date >= 0 else [])]
+    try:
+        found = arrow_csv.read_csv(
+            pa.BufferReader(content),
+            arrow_csv.ReadOptions(
+                column_names=columns, block_size=len(content) + 1, use_threads=False
+            ),
+            arrow_csv.ParseOptions(
+                delimiter=table.separator,
+                quote_char='"' if table.quoted else False,
+                newlines_in_values=table.quoted,
+            ),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(wanted, pa.large_string()),
+                include_columns=list(dict.fromkeys(wanted)),
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid:  # a row of another number of fields
+        return None
+    texts = found.column(wanted[0]).combine_chunks()
+    if table.has_header and pa.compute.index(texts, table.names[table.text]).as_py() >= 0:
+        return None  # a copy of the header, perhaps
+    if _has_row_in_text(texts, table):
+        return None
+    return Rows(texts, found.column(wanted[1]).combine_chunks() if table.date >= 0 else [])
+
+
+def _has_row_in_text(texts: Any, table: Table) -> bool:
+    """Whether a line of a text is a row: quotes that seem to match opened in different texts."""
+    if not table.row_start and table.separator != "\t":
+        return False
+    several = texts.filter(pa.compute.match_substring(texts, "\n")).to_pylist()
+    return any(starts_row(line, table) for text in several for line in text.split("\n")[1:])
+
+
+def _by_hand(
+    text: str, table: Table, first_line: int, name: str, is_last: bool
+) -> tuple[Rows, int]:
+    """The rows of a block, and how many characters of it they take: not an unfinished row's."""
+    num_characters = len(text)
+    has_returns = text.count("\r") != text.count("\r\n")
+    if has_returns:
+        text = LONE_RETURN.sub(RETURN_MARK, text)  # of the same length
+    lines = text.removesuffix("\n").split("\n") if text else []
+    records, open_line = find_records(lines, table)
+    if not is_last and open_line < len(lines):
+        num_characters -= sum(len(line) + 1 for line in lines[open_line:])
+        records = [record for record in records if record[0] < open_line]
+    rows, num_joined = _strict_rows([record for _, record in records], table), 0
+    if rows is None:
+        rows = []
+        for index, record in records:
+            if not is_blank(record):
+                fields, joined = parse_record(record, table, first_line + index, name)
+                rows.append(fields)
+                num_joined += joined
+    num_rows = len(rows)
+    if table.has_header:
+        head = list(table.names)
+        rows = [row for row in rows if row != head]
+    texts = [row[table.text] for row in rows]
+    if has_returns:
+        texts = [text.replace(RETURN_MARK, "\r") for text in texts]
+    dates = [row[table.date] for row in rows] if table.date >= 0 else []
+    return Rows(texts, dates, num_joined, num_rows - len(rows)), num_characters
+
+
+def _strict_rows(records: list[str], table: Table) -> list[list[str]] | None:
+    """The fields of all rows if each keeps the rules and has all columns, else None."""
+    try:
+        rows = parse_fields(records, table)
+    except csv.Error:
+        return None
+    if len(rows) != len(records):  # a quote joined rows that are two
+        return None
+    rows = [row for row in rows if row]  # blank lines
+    return rows if set(map(len, rows)) <= {table.num_columns} else None
 
 
 def parse_fields(records: Sequence[str], table: Table) -> list[list[str]]:
@@ -71,6 +255,11 @@ def _dialect(separator: str, quoted: bool, padded: bool, backslash: bool) -> Any
     ).dialect
 
 
+def is_blank(record: str) -> bool:
+    """Whether a line holds no row at all; one of separators only does."""
+    return not record.strip("\r ")
+
+
 def is_row(record: str, table: Table) -> bool:
     """Whether a record is one row by the strict rules of CSV."""
     try:
@@ -79,165 +268,162 @@ def is_row(record: str, table: Table) -> bool:
         return False
 
 
-def find_runs(lines: list[str], table: Table) -> tuple[list[tuple[int, int]], int]:
-    """The first line and the line after the last of each row of several lines.
+def starts_row(line: str, table: Table) -> bool:
+    """Whether a line is so much like a row that it is none of the lines of a quoted text."""
+    num_fields = line.count(table.separator) + 1
+    if table.separator == "\t":
+        return num_fields == table.num_columns > 1
+    return bool(table.row_start) and _compiled(table.row_start).match(line) is not None
 
-    Also the index of a line whose quote closes further on, or never; the number of lines if there
-    is none. Only a line with an odd number of quotes can open a text that goes on below, and only
-    the next such line can close it.
+
+def find_records(lines: list[str], table: Table) -> tuple[list[tuple[int, str]], int]:
+    """The rows among lines, each with its first line, and where one begins that may go on.
+
+    That is the number of lines if there is none.
     """
     if not (table.quoted and table.multiline):
-        return [], len(lines)
+        return list(enumerate(lines)), len(lines)
+    if table.row_start and table.separator != "\t":
+        return _records_by_start(lines, table)
+    return _records_by_quotes(lines, table)
+
+
+def _records_by_start(lines: list[str], table: Table) -> tuple[list[tuple[int, str]], int]:
+    """Rows begin where the columns before the text say so, or below a complete row."""
+    records: list[tuple[int, list[str]]] = []
+    for index, line in enumerate(lines):
+        if records and not starts_row(line, table):
+            last = records[-1][1]
+            complete = len(last) == 1 and '"' not in last[0]
+            if not complete and not is_row("\n".join(last), table):
+                last.append(line)
+                continue
+        records.append((index, [line]))
+    found = [(index, "\n".join(record)) for index, record in records]
+    return found, found[-1][0] if found else 0
+
+
+def _records_by_quotes(lines: list[str], table: Table) -> tuple[list[tuple[int, str]], int]:
+    """Only a line with an odd number of quotes can open a text that goes on below.
+
+    Only the next such line can close it.
+    """
     plain = [_without_escaped(line) for line in lines] if table.backslash else lines
     odd = [index for index, line in enumerate(plain) if line.count('"') & 1]
-    runs: list[tuple[int, int]] = []
-    following = 0  # the place in `odd`
-    while following < len(odd):
-        first = odd[following]
-        following += 1
+    records: list[tuple[int, str]] = []
+    done = place = 0
+    while place < len(odd):
+        first = odd[place]
+        place += 1
         if is_row(lines[first], table):
             continue
-        end = odd[following] + 1 if following < len(odd) else len(lines)
+        end = odd[place] + 1 if place < len(odd) else len(lines)
         below = lines[first + 1 : end]
-        # 4290,0,Kaggle," a quote of its own / 4291,1,Kaggle,and another": two rows, not one
+        # 4290 TAB " a quote of its own / 4291 TAB and another": two rows, not one
         if below and all(starts_row(line, table) for line in below):
             continue
-        if following == len(odd):
-            return runs, first
-        if is_row("\n".join(lines[first:end]), table):
-            runs.append((first, end))
-            following += 1
-    return runs, len(lines)
+        if place == len(odd):
+            records += enumerate(lines[done:], done)
+            return records, first
+        record = "\n".join(lines[first:end])
+        if is_row(record, table):
+            records += enumerate(lines[done:first], done)
+            records.append((first, record))
+            done = end
+            place += 1
+    return records + list(enumerate(lines[done:], done)), len(lines)
 
 
 def _without_escaped(line: str) -> str:
     return line.replace("\\\\", "").replace('\\"', "")
 
 
-def join_runs(lines: list[str], runs: list[tuple[int, int]]) -> list[str]:
-    """The text of each row: a line, or the lines of a run."""
-    records: list[str] = []
-    done = 0
-    for first, end in runs:
-        records += lines[done:first]
-        records.append("\n".join(lines[first:end]))
-        done = end
-    return records + lines[done:]
-
-
-def is_blank(record: str) -> bool:
-    """Whether a line holds no row at all; one of separators only does."""
-    return not record.strip("\r ")
-
-
-def starts_row(line: str, table: Table) -> bool:
-    """Whether a line is so much like a row that it is none of the lines of a quoted text."""
-    num_fields = line.count(table.separator) + 1
-    if table.separator == "\t":
-        return num_fields == table.num_columns > 1
-    if not table.row_start or num_fields < table.num_columns:
-        return False
-    return re.match(table.row_start, line) is not None
-
-
-def end_of_rows(block: bytes, table: Table) -> int:
-    """The number of bytes up to the end of the last complete row."""
-    end = block.rfind(b"\n") + 1
-    if not end or not (table.quoted and table.multiline):
-        return end
-    lines = block[: end - 1].decode("latin-1").split("\n")  # one character a byte
-    _, open_line = find_runs(lines, table)
-    return end - sum(len(line) + 1 for line in lines[open_line:])
-
-
-def parse_block(text: str, table: Table, first_line: int, name: str) -> Rows:
-    """The texts of a block of whole rows; TweetgenError, with the line, for what is not safe."""
-    has_returns = text.count("\r") != text.count("\r\n")
-    if has_returns:
-        text = LONE_RETURN.sub(RETURN_MARK, text)
-    lines = text.rstrip(FILLING).removesuffix("\n").split("\n")
-    runs, _ = find_runs(lines, table)  # `end_of_rows` has cut before an open line; or it is the end
-    records = join_runs(lines, runs)
-    rows, num_joined = _parse_rows(records, table), 0
-    if rows is None:
-        rows, line = [], first_line
-        for record in records:
-            if not is_blank(record):
-                fields, joined = parse_row(record, table, line, name)
-                rows.append(fields)
-                num_joined += joined
-            line += record.count("\n") + 1
-    texts = [row[table.text] for row in rows]
-    if has_returns:
-        texts = [text.replace(RETURN_MARK, "\r") for text in texts]
-    dates = [row[table.date] for row in rows] if table.date >= 0 else []
-    return Rows(texts, dates, num_joined)
-
-
-def _parse_rows(records: list[str], table: Table) -> list[list[str]] | None:
-    """The fields of all rows if each keeps the rules and has all columns, else None."""
-    try:
-        rows = parse_fields(records, table)
-    except csv.Error:
-        return None
-    if len(rows) != len(records):  # a quote joined rows that are two
-        return None
-    rows = [row for row in rows if row]  # blank lines
-    return rows if set(map(len, rows)) <= {table.num_columns} else None
-
-
-def parse_row(record: str, table: Table, line: int, name: str) -> tuple[list[str], bool]:
+def parse_record(record: str, table: Table, line: int, name: str) -> tuple[list[str], bool]:
     """The fields of a row that may break the rules, and whether its text was put together again."""
     record = record.rstrip("\r")
     num_columns = table.num_columns
+    row: list[str] = []
     try:
         row = next(iter(parse_fields([record], table)), [])
     except csv.Error as error:
-        row = []
-        if "unexpected end" in str(error) and table.multiline and not starts_row(record, table):
+        can_close = table.multiline and not starts_row(record, table)
+        if "unexpected end" in str(error) and can_close:
             raise _never_closes(line, name) from None
-        if table.multiline and table.separator != "\t":
-            lenient, rest = _loose_fields(record, table, num_columns)
-            if len(lenient) == num_columns and rest > len(record):
-                return lenient, False
     if len(row) == num_columns:
         return row, False
+    if table.multiline and table.quoted and table.separator != "\t":
+        broken = not row or any('"' in field for field in row)
+        if broken and (fields := _around_text(record, table)):
+            return fields, False
     if "\n" not in record and (not row or len(row) > num_columns):
-        leading, rest = _loose_fields(record, table, num_columns - 1)
-        if table.text_is_last and len(leading) == num_columns - 1 and rest <= len(record):
-            return [*leading, record[rest:]], len(row) > num_columns
+        if fields := _up_to_text(record, table):
+            return fields, len(row) > num_columns
         if len(raw := record.split(table.separator)) == num_columns:
             return raw, False
     if table.text < len(row) < num_columns and table.numeric_start and NUMBER.fullmatch(row[0]):
         return row + [""] * (num_columns - len(row)), False  # a spreadsheet left out empty cells
-    fields = f"{len(row)} fields" if row else "quotes that do not match"
+    fields_found = f"{len(row)} fields" if row else "quotes that do not match"
     raise TweetgenError(
-        f"line {line:,} of {name} has {fields}, expected {num_columns}. "
+        f"line {line:,} of {name} has {fields_found}, expected {num_columns}. "
         "Quote the text there, or give --separator or --format txt."
     )
 
 
-def _loose_fields(record: str, table: Table, num_fields: int) -> tuple[list[str], int]:
-    """The first fields where a quote closes only before a separator, and where the rest begins."""
-    pattern = _loose_field(table.separator, table.quoted)
-    values: list[str] = []
-    position = 0
-    while len(values) < num_fields and position <= len(record):
-        match = pattern.match(record, position)
-        assert match is not None  # it matches the empty field too
-        values.append(match[2] if match[1] is None else match[1].replace('""', '"'))
-        position = match.end() + 1
-    return values, position
+@functools.lru_cache
+def _field(separator: str, quoted: bool) -> str:
+    """The pattern of a field that keeps the rules."""
+    mark = re.escape(separator)
+    plain = f'[^"{mark}\n][^{mark}\n]*+|(?=[{mark}\n]|\\Z)' if quoted else f"[^{mark}]*+"
+    return f'(?:"(?:[^"]|"")*+"|{plain})' if quoted else f"(?:{plain})"
+
+
+def _around_text(record: str, table: Table) -> list[str] | None:
+    """The fields where a quoted text with quotes of its own is all between its neighbours.
+
+    `1,"He said "hi, you" to me",x` -> `He said "hi, you" to me`
+    """
+    mark, field = re.escape(table.separator), _field(table.separator, True)
+    before = _leading(record, table)
+    if before is None:
+        return None
+    fields, position = before
+    num_after = table.num_columns - table.text - 1
+    pattern = rf'(?s:"(.*)")\r?((?:{mark}{field}){{{num_after}}})\Z'
+    match = _compiled(pattern).match(record, position)
+    if match is None:
+        return None
+    after = _compiled(f"{mark}({field})").findall(match[2])
+    if len(after) != num_after:
+        return None
+    return [*fields, match[1].replace('""', '"'), *map(_unquoted, after)]
+
+
+def _up_to_text(record: str, table: Table) -> list[str] | None:
+    """The fields where the text is the last and all the rest of its line."""
+    if not table.text_is_last or (before := _leading(record, table)) is None:
+        return None
+    return [*before[0], record[before[1] :]]
+
+
+def _leading(record: str, table: Table) -> tuple[list[str], int] | None:
+    """The fields before the text and where it begins; None if they are not in order."""
+    field = _compiled(f"({_field(table.separator, table.quoted)}){re.escape(table.separator)}")
+    fields, position = [], 0
+    for _ in range(table.text):
+        if not (match := field.match(record, position)):
+            return None
+        fields.append(_unquoted(match[1]))
+        position = match.end()
+    return fields, position
 
 
 @functools.lru_cache
-def _loose_field(separator: str, quoted: bool) -> re.Pattern[str]:
-    """`"He said "hi" to me"` -> `He said "hi" to me`: a field up to a separator or the end."""
-    end = rf"(?:{re.escape(separator)}|\Z)"
-    opening = '"' if quoted else "(?!)"  # (?!) never matches
-    return re.compile(
-        rf'{opening}((?:[^"]++|"(?!{end}))*+)"(?={end})|([^{re.escape(separator)}]*+)'
-    )
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _unquoted(field: str) -> str:
+    return field[1:-1].replace('""', '"') if field[:1] == '"' == field[-1:] != field else field
 
 
 def _never_closes(line: int, name: str) -> TweetgenError:

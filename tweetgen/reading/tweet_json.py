@@ -1,211 +1,277 @@
-"""Tweets in JSON: lines, arrays, the files of an X archive, and the answers of X's interfaces."""
+"""Where in values of JSON the tweets are, found by one search, and their texts."""
 
-import json
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from tweetgen.errors import TweetgenError
-from tweetgen.reading.encoding import FILLING, MAX_RECORD
+from tweetgen.reading.columns import TEXT_NAMES, is_like_text, is_text_name, normalised
 
-DECODER = json.JSONDecoder(strict=False)  # raw control characters in strings are common, harmless
+Path = tuple[str, ...]  # keys from a record to the object with the text; lists are passed through
 
-BETWEEN = re.compile(rf"[\s,;\ufeff{FILLING}]*+")
-# "window.YTD.tweets.part0 = ", "Grailbird.data.tweets_2015_06 = "
-ASSIGNMENT = re.compile(r"(?:window\.YTD|Grailbird\.data)\.([\w.]*)\s*=\s*")
-# {"data": [ ... ]}: the array is read tweet by tweet, however long it is
-WRAPPER = re.compile(r'\{\s*"(?:data|statuses|tweets|results)"\s*:\s*\[')
-LOOK_AHEAD = 256  # characters that hold any of these openings
-
-# What X's streams send between tweets, and the answer to a search that found none
-NOTICES = frozenset(
-    ("delete", "limit", "scrub_geo", "status_withheld", "warning", "errors", "meta")
-)
+ANY = "*"  # in a path: every key of an object that is keyed by ids or names
+MAX_DEPTH = 40
+HOLDERS = (dict, list)
 X_KEYS = ("full_text", "text")  # of X's own objects, the better one first
-WRAPPER_KEYS = ("tweet", "data", "statuses", "tweets", "results")
-MOST_WRAPPERS = 3  # around one another: {"data": {"tweets": [{"tweet": {...}}]}}
-LONGER_FORMS = ('"full_text"', '"extended_tweet"', '"note_tweet"')
+LAST_KEYS = ("title", "caption", "commenttext", "value")  # where there is no other text at all
+LONGER = ("extended_tweet", "note_tweet", "long_object", "noteTweet")  # hold the whole long text
+NOT_PLAIN = frozenset(("full_text", *LONGER, "reblog", "reason"))  # more than a text to look at
+# What hangs on a tweet and is another's: never the place where a file has its tweets
+OF_OTHERS = re.compile(
+    r"retweet|quoted|^quote$|^reblog$|^reply$|^parent$|^root$|^embed|^includes$|^entities$|^card$"
+    r"|reply_to|referenced|contentMap|^(?:deleted|direct|dm|draft)|^likes?$|favou?rites|bookmarks"
+)
+CONTAINERS = frozenset((
+    *("data", "tweets", "tweet", "posts", "post", "statuses", "status", "results", "items", "feed"),
+    *("records", "replies", "comments", "hits", "values", "entries", "timeline", "threads"),
+    *("archive", "pinned", "drafts", "deleted", "messages", "likes"),
+))  # fmt: skip
+# What X's streams send between tweets, and the answer to a search that found none
+NOTICES = frozenset((
+    *("delete", "limit", "scrub_geo", "status_withheld", "user_withheld", "warning", "disconnect"),
+    *("errors", "error", "meta", "info", "friends", "event", "control"),
+))  # fmt: skip
+KIND_KEYS = ("collection", "$type", "type", "kind", "verb", "objectType", "typename")
+NO_KINDS = frozenset(("tweet", "post", "status", "note", "create"))
 
 
-def parse_lines(text: str, first_line: int, name: str) -> tuple[list[Any], Sequence[int]]:
-    """The value of each line of JSON, and their line numbers; TweetgenError for a broken line."""
-    body = text.rstrip(FILLING + "\n")
-    num_lines = body.count("\n") + 1
-    try:  # all lines in one call: 2.5 times as fast as one by one
-        values = DECODER.decode("[" + body.replace("\n", ",") + "]")
-        if len(values) == num_lines:
-            return values, range(first_line, first_line + num_lines)
-    except (ValueError, RecursionError):
-        pass
-    lines = [(number, line) for number, line in enumerate(body.split("\n"), first_line)]
-    filled = [(number, line) for number, line in lines if line.strip()]
-    return [_parse_line(line, n, name) for n, line in filled], [number for number, _ in filled]
+class Place(NamedTuple):
+    """Where the tweets are: alternatives, the likeliest first, and what else was seen."""
+
+    paths: tuple[Path, ...]
+    key: str = ""  # of the text, where it has no usual name
+    num_elsewhere: int = 0  # texts at places that are not read
+    elsewhere: str = ""
+    is_vague: bool = False  # no text under a usual name was seen
 
 
-def plain_texts(values: list[Any], key: str, text: str) -> list[str] | None:
-    """The texts if each value simply has one under `key`, as `text` says; else None.
+def find_place(values: Sequence[Any]) -> Place:
+    """The place of the tweets in records: of the largest set of objects with a text at one path."""
+    for is_text in (is_text_name, is_like_text, LAST_KEYS.__contains__):
+        found: dict[Path, int] = Counter()
+        keys: Counter[str] = Counter()
+        for value in values:
+            for path, key in _texts_below(value, is_text):
+                found[path] += 1
+                keys[key] += 1
+        if found:
+            merged = _merged(found)
+            ranked = sorted(merged, key=lambda path: (-merged[path], len(path)))
+            best = merged[ranked[0]]
+            paths = [path for path in ranked if merged[path] >= max(2, 0.1 * best)] or ranked[:1]
+            others = [p for p in paths[1:] if p[: len(paths[0])] != paths[0]]
+            key = keys.most_common(1)[0][0] if is_text is not is_text_name else ""
+            if len(values) > 1:  # each record is read at the first of these places that it has
+                return Place(tuple(paths), key)
+            elsewhere = " and ".join(".".join(path) for path in others[:3])
+            return Place((paths[0],), key, sum(merged[p] for p in others), elsewhere)
+    return Place(((),), is_vague=True)
 
-    3 times as fast as `text_of(tweet, key)` for each.
-    """
-    if any(longer in text for longer in LONGER_FORMS):
-        return None
-    try:
-        texts = [value[key] for value in values]
-    except (KeyError, TypeError):
-        return None
-    return texts if set(map(type, texts)) == {str} else None
+
+def _texts_below(value: Any, is_text: Callable[[str], bool]) -> Iterator[tuple[Path, str]]:
+    """The path and key of each object that has prose under a name of a text."""
+    pending: list[tuple[Path, Any]] = [((), value)]
+    while pending:
+        path, value = pending.pop()
+        if isinstance(value, list):
+            pending.extend((path, element) for element in value)
+        elif isinstance(value, dict):
+            if (records := as_records(value)) is not None:
+                pending.append((path, records))
+                continue
+            if key := _text_key(value, is_text):
+                yield path, key
+            if len(path) < MAX_DEPTH:
+                pending.extend(
+                    ((*path, key), inner)
+                    for key, inner in value.items()
+                    if isinstance(inner, HOLDERS) and inner and not OF_OTHERS.search(key)
+                )
 
 
-def _parse_line(line: str, number: int, name: str) -> Any:
-    try:
-        return DECODER.decode(line)
-    except (ValueError, RecursionError) as error:
-        raise _broken(number, name, error) from None
-
-
-def _broken(line: int, name: str, error: Exception) -> TweetgenError:
-    reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested or numbered too deep"
-    return TweetgenError(
-        f"line {line:,} of {name} is not valid JSON ({reason}). Correct or delete it."
+def _text_key(value: dict[str, Any], is_text: Callable[[str], bool]) -> str:
+    return next(
+        (
+            key
+            for key, text in value.items()
+            if isinstance(text, str) and is_text(key) and _is_prose(text)
+        ),
+        "",
     )
 
 
-class JsonStream:
-    """The values of a text of JSON, one after another, however long it is: `for line, value in ...`
+def _is_prose(text: str) -> bool:
+    return " " in text.strip() or not text.isascii()
 
-    Arrays at the top are opened, so that their elements come singly; so is {"data": [...]}.
+
+def _merged(found: dict[Path, int]) -> dict[Path, int]:
+    """The paths with "*" where they differ in one key only that is an id or a name."""
+    for position in range(max(map(len, found))):
+        alike: defaultdict[tuple[Path, Path], list[str]] = defaultdict(list)
+        for path in found:
+            if len(path) > position:
+                alike[path[:position], path[position + 1 :]].append(path[position])
+        for (before, after), keys in alike.items():
+            if len(keys) > 1 and CONTAINERS.isdisjoint(keys):
+                total = sum(found.pop((*before, key, *after)) for key in keys)
+                found[(*before, ANY, *after)] = total
+    return found
+
+
+def as_records(value: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Rows out of an object that holds a table by columns, as of pandas' `to_json`; else None.
+
+    {"text": {"0": "a"}} or {"text": ["a"]} -> [{"text": "a"}]
     """
-
-    def __init__(self, texts: Iterator[str], name: str) -> None:
-        self._texts = texts
-        self._name = name
-        self._buffer = ""
-        self._position = 0
-        self._line = 1  # at `_counted`
-        self._counted = 0
-
-    def __iter__(self) -> Iterator[tuple[int, Any]]:
-        closers: list[str] = []  # what ends the array or wrapper we are in
-        while self._skip():
-            start = self._buffer[self._position]
-            if closers and start == closers[-1]:
-                closers.pop()
-                self._position += 1
-            elif closers == ["}"]:  # after the array of a wrapper: "meta": {...}
-                self._skip_member()
-            elif not closers and (match := WRAPPER.match(self._buffer, self._position)):
-                closers = ["}", "]"]
-                self._position = match.end()
-            elif not closers and start == "[":
-                closers = ["]"]
-                self._position += 1
-            else:
-                line = self._count_lines()
-                yield line, self._value()
-        if closers:
-            raise TweetgenError(
-                f"{self._name} ends in the middle: it is incomplete. Copy it again."
-            )
-
-    def _skip(self) -> bool:
-        """Go to the next value or bracket; False at the end."""
-        while True:
-            match = BETWEEN.match(self._buffer, self._position)
-            assert match is not None  # it matches the empty string too
-            self._position = match.end()
-            if len(self._buffer) - self._position < LOOK_AHEAD and self._fill():
-                continue
-            if not (match := ASSIGNMENT.match(self._buffer, self._position)):
-                return self._position < len(self._buffer)
-            self._position = match.end()
-
-    def _fill(self) -> bool:
-        """Take in more text; False at the end."""
-        text = next(self._texts, None)
-        if text is None:
-            return False
-        self._count_lines()
-        self._buffer = self._buffer[self._position :] + text
-        self._position = self._counted = 0
-        return True
-
-    def _count_lines(self) -> int:
-        """The line of the position."""
-        self._line += self._buffer.count("\n", self._counted, self._position)
-        self._counted = self._position
-        return self._line
-
-    def _value(self) -> Any:
-        """The value at the position, taking in as much text as it needs."""
-        while True:
-            try:
-                value, end = DECODER.raw_decode(self._buffer, self._position)
-            except (ValueError, RecursionError) as error:
-                if len(self._buffer) - self._position > MAX_RECORD or not self._fill():
-                    raise _broken(self._count_lines(), self._name, error) from None
-                continue
-            if end == len(self._buffer) and self._fill():  # 12 may go on as 123
-                continue
-            self._position = end
-            return value
-
-    def _skip_member(self) -> None:
-        """Pass over `"name": value` of an object."""
-        self._value()
-        self._skip()
-        if self._buffer[self._position : self._position + 1] == ":":
-            self._position += 1
-            self._skip()
-            self._value()
-
-
-def tweets_in(value: Any) -> Iterator[Any]:
-    """The tweets of a JSON value: itself, or what one of its WRAPPER_KEYS holds."""
-    pending = [value]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, list):
-            pending.extend(reversed(value))
+    names, rows = value.get("columns"), value.get("data")
+    if isinstance(names, list) and isinstance(rows, list) and names:  # orient="split"
+        if not all(isinstance(row, list) and len(row) == len(names) for row in rows):
+            return None
+        return [dict(zip(map(str, names), row, strict=True)) for row in rows]
+    for name, column in value.items():
+        if not isinstance(column, HOLDERS) or not column or normalised(name) not in TEXT_NAMES:
             continue
-        if isinstance(value, dict) and value.keys().isdisjoint(X_KEYS):
-            if value.keys() <= NOTICES:
-                continue
-            inner = _wrapped(value)
-            if _holds_tweets(inner):
-                pending.append(inner)
-                continue
-        yield value
+        if isinstance(column, dict) and not all(key.isdecimal() for key in column):
+            continue
+        texts = column.values() if isinstance(column, dict) else column
+        if not all(text is None or isinstance(text, str) for text in texts):
+            continue
+        wide = {
+            other: list(cells.values()) if isinstance(cells, dict) else cells
+            for other, cells in value.items()
+            if isinstance(cells, HOLDERS) and len(cells) == len(column)
+        }
+        return [dict(zip(wide, row, strict=True)) for row in zip(*wide.values(), strict=True)]
+    return None
 
 
-def _wrapped(value: dict[str, Any]) -> Any:
-    return next((value[key] for key in WRAPPER_KEYS if key in value), None)
+def named(record: Any) -> Any:
+    """A row of bare values as an object, its columns called by their numbers; else as it is."""
+    if not isinstance(record, list) or any(isinstance(cell, HOLDERS) for cell in record):
+        return record
+    return {str(number): cell for number, cell in enumerate(record, 1)}
 
 
-def _holds_tweets(inner: Any) -> bool:
-    """Whether a wrapper's content is of X's own tweets, or would be if there were any."""
-    for _ in range(MOST_WRAPPERS):
-        first = inner[0] if isinstance(inner, list) and inner else inner
-        if not isinstance(first, dict):
-            return isinstance(first, list) and not first
-        if not first.keys().isdisjoint(X_KEYS):
-            return True
-        inner = _wrapped(first)
-    return False
+class Found(NamedTuple):
+    """An object with a text, and what lies around it."""
+
+    tweet: Any  # a dict, or a record that is the text itself
+    is_repost: bool = False
+    longer: str = ""  # the whole of a long text, where it is beside the object
 
 
-def text_of(tweet: Any, key: str) -> str | None:
-    """The text of a tweet, the long form where X gives one too; "" for null, None if missing."""
-    if not isinstance(tweet, dict):
-        return tweet if isinstance(tweet, str) else None
-    if key in X_KEYS:
-        longer = tweet.get("extended_tweet") or tweet.get("note_tweet")
-        if isinstance(longer, dict):
-            tweet = tweet | longer
-        if tweet.get("full_text") is not None:
-            key = "full_text"
-        elif "text" in tweet:
-            key = "text"
+def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Found, str]]:
+    """The tweets of a record and their texts, at the first path of the place where it has any."""
+    if isinstance(record, str):
+        return [(Found(record), record)] if place.paths == ((),) else []
+    best: list[tuple[Found, str]] = []
+    for path in place.paths:
+        texts = [(found, text_of(found, key)) for found in _walk(record, path, Found(None))]
+        whole = [(found, text) for found, text in texts if text is not None]
+        if any(text for _, text in whole):
+            return whole
+        best = best or whole
+    return best
+
+
+def objects_at(record: Any, place: Place) -> Iterator[dict[str, Any]]:
+    """The objects at the first path of the place where a record has one with a text."""
+    for path in place.paths:
+        found = [one.tweet for one in _walk(record, path, Found(None))]
+        if place.paths == ((),) or any(
+            place.key in tweet if place.key else _text_key(tweet, is_text_name) for tweet in found
+        ):
+            yield from found
+            return
+
+
+def _walk(value: Any, path: Path, around: Found) -> Iterator[Found]:
+    if isinstance(value, list):
+        for element in value:
+            yield from _walk(element, path, around)
+        return
+    if isinstance(value, dict):
+        if (records := as_records(value)) is not None:
+            yield from _walk(records, path, around)
+            return
+        around = Found(None, around.is_repost or _is_repost(value), _longer_text(value))
+        if not path:
+            yield around._replace(tweet=value)
+        elif path[0] == ANY:
+            for inner in value.values():
+                if isinstance(inner, HOLDERS):
+                    yield from _walk(inner, path[1:], around)
+        elif path[0] in value:
+            yield from _walk(value[path[0]], path[1:], around)
+
+
+def _is_repost(value: dict[str, Any]) -> bool:
+    """Whether an object passes on a post of another: a boost, a repost."""
+    reason = value.get("reason")
+    is_reason = isinstance(reason, dict) and "epost" in str(reason.get("$type"))
+    return bool(value.get("reblog")) or is_reason or value.get("type") == "Announce"
+
+
+def _longer_text(value: dict[str, Any]) -> str:
+    """The text of the part of an object that holds the whole of a long one; "" if there is none."""
+    for key in LONGER:
+        inner = value.get(key)
+        for _ in range(4):  # GraphQL: note_tweet.note_tweet_results.result.text
+            if not isinstance(inner, dict):
+                break
+            texts = [inner[name] for name in (*X_KEYS, "body") if isinstance(inner.get(name), str)]
+            if texts:
+                return texts[0]
+            inner = next((below for below in inner.values() if isinstance(below, dict)), None)
+    return ""
+
+
+def text_of(found: Found, key: str) -> str | None:
+    """The text of an object, the long form where there is one; "" for null, None if missing."""
+    tweet = found.tweet
+    if key in X_KEYS and tweet.get("full_text") is not None:
+        key = "full_text"
+    elif key in X_KEYS and "text" in tweet:
+        key = "text"
     text = tweet.get(key)
     if text is None and key in tweet:
+        text = ""
+    if found.is_repost and isinstance(tweet.get("reblog"), dict):
+        text = tweet["reblog"].get(key, text)
+    if not isinstance(text, str):
+        return None
+    text = found.longer or text
+    return f"RT @someone: {text}" if found.is_repost and not text.startswith("RT ") else text
+
+
+def plain_texts(values: list[Any], key: str) -> list[str] | None:
+    """The texts if each value simply has one under `key`; else None.
+
+    3 times as fast as `text_of` for each.
+    """
+    try:
+        if not NOT_PLAIN.isdisjoint(set().union(*values)):  # of all their keys
+            return None
+        texts = [value[key] for value in values]
+    except (KeyError, TypeError):
+        return None
+    return texts if set(map(type, texts)) <= {str} else None
+
+
+def kind_of(record: Any) -> str:
+    """What a record without a text calls itself, such as "app.bsky.feed.like"; "" if nothing."""
+    if not isinstance(record, dict):
         return ""
-    return text if isinstance(text, str) else None
+    if record.keys() <= NOTICES or "connection_issue" in record:
+        return "notice"
+    if len(record) == 1:
+        return next(iter(record))
+    inner = next((v for v in record.values() if isinstance(v, dict) and "collection" in v), {})
+    if inner and "operation" in inner:
+        return f"{inner['collection']} {inner['operation']}"
+    for holder in (inner, record):
+        for key in KIND_KEYS:
+            kind = holder.get(key)
+            if isinstance(kind, str) and kind and kind.lower() not in NO_KINDS:
+                return kind if "/" not in kind else "notice"
+    return ""

@@ -1,0 +1,423 @@
+"""What a file is, by its first bytes, and its raw texts part by part, read once from its start."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from tweetgen.errors import TweetgenError
+from tweetgen.reading import sheets
+from tweetgen.reading.archives import Stream
+from tweetgen.reading.columns import Sample, find_date, find_text
+from tweetgen.reading.encoding import BLOCK_BYTES, FILLING, MAX_RECORD, TextBlocks
+from tweetgen.reading.json_values import (
+    ASSIGNMENT,
+    COMMENT,
+    DECODER,
+    OBJECT_REPR,
+    PYTHON_START,
+    Broken,
+    JsonStream,
+    Value,
+    lines_of_json,
+    python_values,
+)
+from tweetgen.reading.layout import Layout, find_layout, layout_of_rows, with_text
+from tweetgen.reading.layout import Sample as TextSample
+from tweetgen.reading.plain import (
+    are_strings,
+    has_marks,
+    lines_of,
+    marked_texts,
+    refuse_structure,
+)
+from tweetgen.reading.tables import Table, read_rows
+from tweetgen.reading.tweet_json import (
+    Place,
+    find_place,
+    kind_of,
+    named,
+    objects_at,
+    plain_texts,
+    tweets_at,
+)
+from tweetgen.settings import ReadingSettings
+
+SAMPLE_LINES = 10_000  # looking at more of them took seconds where rows are short
+SAMPLE_TWEETS = 500
+HEAD_CHARACTERS = 2**18  # looked at before a format is chosen, at least
+MAX_ODD, MAX_ODD_SHARE = 3, 0.01  # records without a text that a dump may have
+
+JSON_ARRAY = re.compile(r"\s*\[\s*[\[{\"\]]")
+JSON_OBJECT = re.compile(r"\s*\{\s*[\"}]")
+# The variables of X's archives that hold a person's own tweets
+OWN_TWEETS = re.compile(
+    r"(?:tweets?|tweets_\d{4}_\d\d|community_tweets?|note_tweets?)(?:\.part\d+)?"
+)
+ARCHIVE_VARIABLE = re.compile(r"(?:window\.YTD|Grailbird\.data)\.([\w.]*)")
+TABLE_NAME = re.compile(r"\.(?:csv|tsv|tab)(?:\.(?:gz|bz2|xz))?$", re.I)
+
+
+@dataclass
+class Part:
+    """Some neighbouring tweets of a file."""
+
+    texts: Any  # list of str, or Arrow's
+    kind: Callable[[], str]  # how the file is read, as far as it has been
+    dates: Sequence[str] = ()  # one for each text, or none
+    date_order: str = ""
+    num_joined: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def parts_of(
+    stream: Stream, name: str, settings: ReadingSettings, is_archive: bool = False
+) -> Iterator[Part]:
+    """The raw texts of one file.
+
+    Raises:
+        TweetgenError: it is empty, damaged, no text, or its tweets cannot be told for sure.
+    """
+    start = stream.read(BLOCK_BYTES)
+    if not start.strip(b"\x00\x1a \t\r\n\xef\xbb\xbf\xfe\xff"):
+        raise TweetgenError(f"{name} is empty. Give a file with tweets.")
+    if sheet := sheets.kind_of(start, name):
+        yield from _sheet_parts(sheet, start + stream.read_all(), name, settings)
+        return
+    blocks = TextBlocks(stream, start, settings.encoding, name)
+    pieces = iter(blocks)
+    head, more = "", next(pieces, None)
+    while more is not None and len(head) < HEAD_CHARACTERS:
+        head, more = head + more, next(pieces, None)
+    rest = chain([head], [] if more is None else [more], pieces)
+    file = _File(name, settings, blocks, head, more is None, is_archive)
+    format = settings.format if settings.format != "auto" else _format(file)
+    if format in ("json", "jsonl", "archive"):
+        yield from _json_parts(file, rest, format)
+    else:
+        yield from _text_parts(file, rest, format)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of text that has been opened."""
+
+    name: str
+    settings: ReadingSettings
+    blocks: TextBlocks
+    head: str
+    is_complete: bool  # the head is all of it
+    is_archive: bool
+
+    def described(self, what: str, *more: str) -> str:
+        return ", ".join([what, self.blocks.described, *filter(None, more)])
+
+
+def _format(file: _File) -> str:
+    """The format by how the text begins; "" for lines, which may still turn out a table."""
+    text = file.head.lstrip("\ufeff \t\r\n" + FILLING)
+    while comment := COMMENT.match(text):
+        text = text[comment.end() :].lstrip()
+    if assigned := ASSIGNMENT.match(text):
+        return "archive" if ARCHIVE_VARIABLE.match(assigned[1] or "") else "json"
+    lines = [line for line in text.split("\n") if line.strip()]
+    if OBJECT_REPR.match(text) or PYTHON_START.match(lines[0] if lines else ""):
+        return "jsonl"
+    if JSON_ARRAY.match(text):
+        is_line = len(lines) > 1 and all(map(_is_json, lines[:2]))
+        return "jsonl" if is_line else "json"
+    if JSON_OBJECT.match(text) and len(lines) == 1:
+        return "json"
+    if JSON_OBJECT.match(text):
+        first = _is_json(lines[0].removesuffix(",").rstrip("\r,"))
+        second = len(lines) > 1 and JSON_OBJECT.match(lines[1]) is not None
+        return "jsonl" if first or (second and lines[0].strip() != "{") else "json"
+    sample = lines if file.is_complete else lines[:-1]
+    return "jsonl" if are_strings("\n".join(sample[:100])) else ""
+
+
+def _is_json(line: str) -> bool:
+    try:
+        DECODER.decode(line.strip())
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+# --- JSON ----------------------------------------------------------------------------------------
+
+
+def _json_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Part]:
+    if PYTHON_START.match(file.head) and file.head.count("\n") and file.head.rstrip()[-1:] == "]":
+        values = python_values(pieces, file.name)
+        yield from _Tweets(file, "Python").parts((1, batch, "") for batch in values)
+        return
+    if format == "jsonl":
+        yield from _Tweets(file, "JSON lines").parts(lines_of_json(line_blocks(pieces, file.name)))
+        return
+    stream = JsonStream(pieces, file.name)
+    is_archive = file.is_archive or format == "archive"
+    reader = _Tweets(file, "X archive" if is_archive else "JSON")
+
+    def checked() -> Iterator[tuple[int, list[Any], str]]:
+        for batch in stream:
+            _check_variable(stream.assigned, file.name)
+            yield 0, batch, ""
+        _check_variable(stream.assigned, file.name)
+
+    yield from reader.parts(checked())
+
+
+def _check_variable(assigned: str, name: str) -> None:
+    """Raise TweetgenError for a file of an X archive that does not hold the person's tweets."""
+    variable = ARCHIVE_VARIABLE.fullmatch(assigned)
+    if variable and not OWN_TWEETS.fullmatch(variable[1]):
+        raise TweetgenError(f"{name} holds {variable[1]}, not tweets. Give tweets.js instead.")
+
+
+def line_blocks(pieces: Iterable[str], name: str) -> Iterator[str]:
+    """The text cut anew, so that each block but the last ends where a line ends."""
+    rest = ""
+    for piece in pieces:
+        if not rest and piece.endswith("\n"):  # as nearly always: nothing to copy
+            yield piece
+            continue
+        end = piece.rfind("\n") + 1
+        if end:
+            yield rest + piece[:end]
+            rest = ""
+        rest += piece[end:]
+        if len(rest) > MAX_RECORD:
+            raise TweetgenError(
+                f"{name} has a row of more than 16 MiB. Check it, or give --format."
+            )
+    if rest:
+        yield rest
+
+
+class _Tweets:
+    """The tweets among values of JSON, and what else is among them."""
+
+    def __init__(self, file: _File, kind: str) -> None:
+        self._file = file
+        self._kind = kind
+        self._place: Place | None = None
+        self._key = self._date = self._order = ""
+        self._kinds: set[str] = set()  # of records that have a text
+        self._num_records = 0
+        self._odd: Counter[str] = Counter()
+        self._first_odd = ""
+        self._elsewhere: Counter[str] = Counter()
+
+    def parts(self, batches: Iterable[tuple[int, list[Any], str]]) -> Iterator[Part]:
+        """The parts of `lines_of_json` or the like."""
+        first: Part | None = None
+        for line, values, text in batches:
+            part = self._part(line, values, text)
+            if self._place is not None and (len(part.texts) or part.left_out):
+                first = first or part
+                yield part
+        if first is None:
+            raise TweetgenError(f"{self._file.name} holds no tweets. Give a file with tweets.")
+        self._check_odd()
+
+    def _part(self, line: int, values: list[Any], text: str) -> Part:
+        places = values if values and isinstance(values[0], Value) else None
+        records = [named(place.value) for place in places] if places else values
+        if self._place is None and records:
+            self._look([record for record in records if not isinstance(record, Broken)])
+        kind = partial(self._described)
+        if not places and not self._date and self._place and self._place.paths == ((),):
+            texts = plain_texts(values, self._key)
+            if texts is not None:
+                self._num_records += len(texts)
+                return Part(texts, kind)
+        lines = [place.line for place in places] if places else range(line, line + len(values))
+        return self._slowly(records, lines, kind)
+
+    def _described(self) -> str:
+        key = "" if self._kind == "X archive" or not self._key else f"column {self._key!r}"
+        return self._file.described(self._kind, key)
+
+    def _look(self, records: list[Any]) -> None:
+        """Find where the tweets are, by the first values."""
+        place = find_place(records[:SAMPLE_TWEETS])
+        if place.is_vague and len(records) > SAMPLE_TWEETS:
+            place = find_place(records)
+        objects = [tweet for record in records for tweet in objects_at(record, place)]
+        if not objects and not any(isinstance(record, str) for record in records):
+            return
+        self._place = place
+        if place.num_elsewhere:
+            self._elsewhere[f"texts elsewhere ({place.elsewhere})"] = place.num_elsewhere
+        settings = self._file.settings
+        names = list(dict.fromkeys(key for tweet in objects for key in tweet))
+        few = objects[:SAMPLE_TWEETS]
+        columns = [[_shown_value(tweet, name) for tweet in few] for name in names]
+        sample = Sample(names, columns, self._file.name)
+        if names:
+            self._key = names[find_text(sample, settings.text_column or place.key)]
+        date, self._order = find_date(sample, bool(settings.since or settings.until))
+        self._date = names[date] if date >= 0 else ""
+        with_text = [record for record in records if tweets_at(record, place, self._key)]
+        if not with_text:
+            raise TweetgenError(
+                f"{self._file.name} has no texts (found: {', '.join(names)[:300]}). "
+                "Save the tweets as JSON lines with a key 'text'."
+            )
+        self._kinds = {kind_of(record) for record in with_text}
+
+    def _slowly(self, records: Sequence[Any], lines: Sequence[int], kind: Any) -> Part:
+        part = Part([], kind, date_order=self._order, left_out=self._elsewhere)
+        self._elsewhere = Counter()
+        dates: list[str] = []
+        for record, line in zip(records, lines, strict=True):
+            self._num_records += 1
+            found = tweets_at(record, self._place, self._key) if self._place else []
+            if not found:
+                self._leave_out(record, line, part)
+            part.texts += [text for _, text in found]
+            if self._date:
+                dates += [_shown_value(one.tweet, self._date) for one, _ in found]
+        part.dates = dates
+        return part
+
+    def _leave_out(self, record: Any, line: int, part: Part) -> None:
+        """Count a record without a text: a notice, a kind of its own, a cut or an odd one."""
+        if isinstance(record, Broken):
+            what = "cut record" if record.is_cut else "broken record"
+            reason = f"is not valid JSON ({record.reason})"
+        else:
+            kind = kind_of(record)
+            what = "record without a text"
+            if kind and kind not in self._kinds:
+                what = "notice" if kind == "notice" else f"{kind!r} record"
+            reason = f"has no text under {self._key!r}"
+        part.left_out[what] += 1
+        if what in ("broken record", "record without a text"):
+            self._odd[what] += 1
+            self._first_odd = self._first_odd or f"line {line:,} of {self._file.name} {reason}"
+
+    def _check_odd(self) -> None:
+        num_odd = sum(self._odd.values())
+        if num_odd > MAX_ODD and num_odd > MAX_ODD_SHARE * self._num_records:
+            raise TweetgenError(
+                f"{self._first_odd}, and {num_odd - 1:,} more. "
+                "Correct or delete them, or give another key with --text_column."
+            )
+
+
+def _shown_value(tweet: Any, key: str) -> str:
+    value = tweet.get(key) if isinstance(tweet, dict) else None
+    if isinstance(value, dict) and "$date" in value:  # mongoexport
+        value = value["$date"]
+    return str(value) if isinstance(value, str | int | float) else ""
+
+
+# --- tables and lines ----------------------------------------------------------------------------
+
+
+def _text_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Part]:
+    settings, head = file.settings, _first_lines(file)
+    blocks = line_blocks(pieces, file.name)
+    if format == "" and has_marks(head[0]):
+        for texts in marked_texts(blocks):
+            yield Part(texts, lambda: file.described("training text"))
+        return
+    layout = None
+    must = format in ("csv", "tsv")
+    if format != "txt":
+        separator = "\t" if format == "tsv" else _given_separator(settings)
+        sample = TextSample(
+            text=head[0],
+            is_complete=head[1],
+            separator=separator,
+            must=must,
+            is_named_table=TABLE_NAME.search(file.name) is not None,
+        )
+        layout = find_layout(sample)
+    if layout:
+        yield from _table_parts(file, blocks, layout, head)
+        return
+    if must or settings.since or settings.until or settings.text_column:
+        what = "rows" if must else "columns, only lines of text"
+        raise TweetgenError(f"{file.name} has no {what}. Check --format and --separator.")
+    if format != "txt":
+        refuse_structure(head[0] if head[1] else head[0].rpartition("\n")[0], file.name)
+    for texts in lines_of(blocks):
+        yield Part(texts, lambda: file.described("plain text"))
+
+
+def _first_lines(file: _File) -> tuple[str, bool]:
+    """The first whole lines of a file, and whether they are all of it."""
+    text = file.head if file.is_complete else file.head[: file.head.rfind("\n") + 1] or file.head
+    lines = text.split("\n", SAMPLE_LINES)
+    if len(lines) > SAMPLE_LINES and lines.pop():
+        return "\n".join([*lines, ""]), False
+    return text, file.is_complete
+
+
+def _given_separator(settings: ReadingSettings) -> str:
+    """The character given as --separator; "" for auto."""
+    if settings.separator == "auto":
+        return ""
+    separator = {"\\t": "\t", "tab": "\t"}.get(settings.separator, settings.separator)
+    if len(separator) != 1 or separator in '"\r\n':
+        raise TweetgenError(
+            f"--separator {settings.separator!r} is not one character. Try , or ; or | or \\t."
+        )
+    return separator
+
+
+def _table_parts(
+    file: _File, blocks: Iterable[str], layout: Layout, head: tuple[str, bool]
+) -> Iterator[Part]:
+    if not layout.rows and head[1]:
+        raise TweetgenError(f"{file.name} has a header but no tweets. Give a file with tweets.")
+    text, date, order = _columns(layout, file.name, file.settings)
+    table = with_text(layout, text, date, head[0])
+    kind = partial(file.described, _table_kind(table), _column_said(table))
+    for rows in read_rows(blocks, table, file.name):
+        left_out = Counter({"repeated header": rows.num_headers} if rows.num_headers else {})
+        yield Part(rows.texts, kind, rows.dates, order, rows.num_joined, left_out)
+
+
+def _columns(layout: Layout, name: str, settings: ReadingSettings) -> tuple[int, int, str]:
+    """The columns of the text and of the date, and the order of the date's numbers."""
+    width = layout.table.num_columns
+    rows = [(row.fields + [""] * width)[:width] for row in layout.rows[:SAMPLE_TWEETS]]
+    columns = [[row[index] for row in rows] for index in range(width)]
+    sample = Sample(layout.table.names, columns, name)
+    text = find_text(sample, settings.text_column)
+    return text, *find_date(sample, bool(settings.since or settings.until))
+
+
+def _table_kind(table: Table) -> str:
+    if table.separator == ",":
+        return "CSV"
+    return "TSV" if table.separator == "\t" else f"CSV by {table.separator!r}"
+
+
+def _column_said(table: Table) -> str:
+    column = table.names[table.text].strip() or str(table.text + 1)
+    return f"column {column!r}" if table.has_header else f"no header, column {column}"
+
+
+def _sheet_parts(
+    sheet: str, content: bytes, name: str, settings: ReadingSettings
+) -> Iterator[Part]:
+    """The texts of a spreadsheet, or of a column file such as Parquet."""
+    rows = sheets.read(sheet, content, name)
+    layout = layout_of_rows(rows)
+    if layout is None or not layout.rows:
+        raise TweetgenError(f"{name} holds no tweets. Give a file with tweets.")
+    text, date, order = _columns(layout, name, settings)
+    fields = [row.fields for row in layout.rows]
+    table = with_text(layout, text, date, "")
+    dates = [row[date] for row in fields] if date >= 0 else []
+    yield Part(
+        [row[text] for row in fields], lambda: f"{sheet}, {_column_said(table)}", dates, order
+    )

@@ -1,0 +1,285 @@
+"""The values of JSON as people have it: lines, arrays, scripts, Python's and Mongo's notation."""
+
+import ast
+import json
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+from tweetgen.errors import TweetgenError
+from tweetgen.reading.encoding import BLOCK_BYTES, FILLING, MAX_RECORD
+
+DECODER = json.JSONDecoder(strict=False)  # raw control characters in strings are common, harmless
+BATCH_VALUES = 4096
+LOOK_AHEAD = 512  # characters that hold any opening of a value
+
+BETWEEN = re.compile(rf"[\s,;\ufeff{FILLING}]*+")
+COMMENT = re.compile(r"\s*+(?://[^\n]*+\n|/\*(?s:.*?)\*/|(['\"])use strict\1;?)")
+# "window.YTD.tweets.part0 = ", "module.exports = ", "export default ", "const a: Tweet[] = ", "f("
+ASSIGNMENT = re.compile(
+    r"\s*+(?:export\s++default\s++|"
+    r"((?:export\s++)?(?:(?:var|let|const)\s++)?[A-Za-z_$][\w.$]{0,99}+"
+    r"(?:\[[\w'\"]{1,40}\])*+(?:\s*:\s*[\w<>\[\]]{1,40}+)?)\s*+[=(]\s*+)(?=[\[{])"
+)
+# {"data": [{ ... }]}: the array is read tweet by tweet, however long it is
+WRAPPER = re.compile(r'\{\s*"(?:data|statuses|tweets|results)"\s*:\s*\[\s*(?=\{)')
+MONGO = re.compile(
+    r'\b(?:ObjectId|NumberLong|NumberInt|NumberDecimal|ISODate|Timestamp)\(\s*("[^"]*"|\d+)?[^)]*\)'
+)
+PYTHON_START = re.compile(r"\s*[\[(]?\s*\{\s*'")
+# "Status(_api=..., text='...')", "<Tweet id=1 text='...'>", "Tweet(url='...', content='...')"
+OBJECT_REPR = re.compile(r"[\[(,\s]*(?:<[A-Z]\w+ |[A-Z]\w+\()\w+=")
+NEXT_REPR = re.compile(r"(?<=[>)]), (?=<?[A-Z]\w+[ (])")
+REPR_TEXT = re.compile(
+    r"\b(full_text|rawContent|text|content|body)=('(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\")"
+)
+REPR_DATE = re.compile(r"\b(?:created_at|date)=datetime\.datetime\((\d+), (\d+), (\d+)")
+MAX_LITERAL = 2**22  # characters of one value in Python's notation
+
+
+class Value(NamedTuple):
+    """A value and where it begins; a value that cannot be read is its error."""
+
+    line: int
+    value: Any
+
+
+class Broken(NamedTuple):
+    """What is in the place of a value that cannot be read."""
+
+    reason: str
+    is_cut: bool  # the text ends in it
+
+
+def lines_of_json(blocks: Iterable[str]) -> Iterator[tuple[int, list[Any], str]]:
+    """The values of blocks of lines, one a line: first line, values, text of the block.
+
+    Where lines are blank or broken, a list of `Value` takes the place of the values.
+    """
+    first, pending = 1, ""
+    for block in blocks:
+        if pending:
+            yield _parsed_lines(pending, first, False)
+            first += pending.count("\n")
+        pending = block
+    yield _parsed_lines(pending, first, True)
+
+
+def _parsed_lines(text: str, first: int, is_last: bool) -> tuple[int, list[Any], str]:
+    body = text.rstrip(FILLING + "\n")
+    num_lines = body.count("\n") + 1
+    try:  # all lines in one call: 2.5 times as fast as one by one
+        values = DECODER.decode("[" + body.replace("\n", ",") + "]")
+        if len(values) == num_lines and str not in set(map(type, values)):
+            return first, values, text
+    except (ValueError, RecursionError):
+        pass
+    lines = body.split("\n")
+    found: list[Value] = []
+    for number, line in enumerate(lines):
+        if line.strip(FILLING + " \r\t,\ufeff"):
+            value = parse_value(line)
+            if isinstance(value, Broken):
+                is_cut = is_last and number == len(lines) - 1 and not text.endswith("\n")
+                value = value._replace(is_cut=is_cut)
+            found.append(Value(first + number, value))
+    return first, found, text
+
+
+def parse_value(line: str) -> Any:
+    """The value that one line holds, in JSON or a notation like it, or `Broken`."""
+    line = line.strip(FILLING + " \r\t\ufeff").removesuffix(",")
+    try:
+        value = DECODER.decode(line)
+    except RecursionError:
+        return Broken("nested too deep", False)
+    except ValueError as error:
+        value = _other_notation(line)
+        if value is None:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else "a number too long"
+            return Broken(reason, False)
+    return opened_string(value)
+
+
+def python_values(blocks: Iterable[str], name: str) -> Iterator[list[Value]]:
+    """The value of a whole text in Python's notation, as `pprint` writes it."""
+    text = "".join(islice(blocks, MAX_LITERAL // BLOCK_BYTES + 1))
+    try:
+        value = ast.literal_eval(text.strip()) if len(text) <= MAX_LITERAL else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    if value is None:
+        raise TweetgenError(
+            f"{name} is in Python's notation and cannot be read whole. Save it with json.dump."
+        )
+    yield [Value(1, value)]
+
+
+def opened_string(value: Any) -> Any:
+    """The value inside a string of JSON: "{\\"text\\": ...}" -> {"text": ...}."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            return DECODER.decode(value.strip())
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def _other_notation(line: str) -> Any:
+    """A value in Python's or Mongo's notation; None if it is neither."""
+    if OBJECT_REPR.match(line):
+        tweets = [_from_repr(part) for part in NEXT_REPR.split(line)]
+        return tweets if all(tweets) else None
+    if PYTHON_START.match(line) and len(line) <= MAX_LITERAL:
+        try:
+            return ast.literal_eval(line.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None
+    if MONGO.search(line):
+        try:
+            return DECODER.decode(MONGO.sub(lambda match: match[1] or "null", line))
+        except (ValueError, RecursionError):
+            return None
+    return None
+
+
+def _from_repr(line: str) -> Any:
+    """What tweepy's or snscrape's objects show of themselves: their text and day."""
+    texts = {match[1]: match[2] for match in reversed(list(REPR_TEXT.finditer(line)))}
+    for name in ("full_text", "rawContent", "text", "content", "body"):
+        if name in texts:
+            try:
+                tweet = {name: ast.literal_eval(texts[name])}
+            except (ValueError, SyntaxError):
+                return None
+            if day := REPR_DATE.search(line):
+                tweet["created_at"] = f"{day[1]}-{day[2]}-{day[3]}"
+            return tweet
+    return None
+
+
+class JsonStream:
+    """The values of a text of JSON, one after another, however long it is: lists of `Value`.
+
+    Arrays at the top are opened, so that their elements come singly; so is {"data": [...]}.
+    """
+
+    def __init__(self, texts: Iterable[str], name: str) -> None:
+        self._texts = iter(texts)
+        self._name = name
+        self._buffer = ""
+        self._position = 0
+        self._line = 1  # at `_counted`
+        self._counted = 0
+        self._is_script = False
+        self.assigned = ""  # the variable of a script: "window.YTD.tweets.part0"
+
+    def __iter__(self) -> Iterator[list[Value]]:
+        batch: list[Value] = []
+        for value in self._values():
+            batch.append(value)
+            if len(batch) == BATCH_VALUES:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _values(self) -> Iterator[Value]:
+        closers: list[str] = []  # what ends the array or wrapper we are in
+        while self._skip():
+            start = self._buffer[self._position]
+            if closers and start == closers[-1]:
+                closers.pop()
+                self._position += 1
+            elif closers == ["}"]:  # after the array of a wrapper: "meta": {...}
+                self._skip_member()
+            elif not closers and (match := WRAPPER.match(self._buffer, self._position)):
+                closers = ["}", "]"]
+                self._position = match.end()
+            elif not closers and start == "[":
+                closers = ["]"]
+                self._position += 1
+            elif self._is_script and not closers and start not in "{[":
+                return  # "];\nmodule.exports = tweets;"
+            else:
+                line = self._count_lines()
+                value = self._value()
+                yield Value(line, value)
+                if isinstance(value, Broken):
+                    return
+
+    def _skip(self) -> bool:
+        """Go to the next value or bracket; False at the end."""
+        while True:
+            match = BETWEEN.match(self._buffer, self._position)
+            assert match is not None  # it matches the empty string too
+            self._position = match.end()
+            if len(self._buffer) - self._position < LOOK_AHEAD and self._fill():
+                continue
+            if comment := COMMENT.match(self._buffer, self._position):
+                self._position = comment.end()
+                continue
+            if not (match := ASSIGNMENT.match(self._buffer, self._position)):
+                return self._position < len(self._buffer)
+            self.assigned = self.assigned or match[1] or ""
+            self._is_script = True
+            self._position = match.end()
+            return True
+
+    def _fill(self) -> bool:
+        """Take in more text; False at the end."""
+        text = next(self._texts, None)
+        if text is None:
+            return False
+        self._count_lines()
+        self._buffer = self._buffer[self._position :] + text
+        self._position = self._counted = 0
+        return True
+
+    def _count_lines(self) -> int:
+        """The line of the position."""
+        self._line += self._buffer.count("\n", self._counted, self._position)
+        self._counted = self._position
+        return self._line
+
+    def _value(self) -> Any:
+        """The value at the position, taking in as much text as it needs; `Broken` if it is cut."""
+        while True:
+            try:
+                value, end = DECODER.raw_decode(self._buffer, self._position)
+            except (ValueError, RecursionError) as error:
+                if len(self._buffer) - self._position <= MAX_RECORD and self._fill():
+                    continue
+                return self._cut_or_refused(error)
+            if end == len(self._buffer) and self._fill():  # 12 may go on as 123
+                continue
+            self._position = end
+            return opened_string(value)
+
+    def _cut_or_refused(self, error: Exception) -> Any:
+        """`Broken` for a value in which the text ends; TweetgenError for any other."""
+        line = self._count_lines()
+        if isinstance(error, json.JSONDecodeError):
+            rest = self._buffer[error.pos :].strip()
+            if not rest or (error.msg.startswith("Unterminated string") and "\n" not in rest):
+                self._position = len(self._buffer)
+                return Broken("cut", True)
+            line += self._buffer.count("\n", self._position, error.pos)
+            reason = error.msg
+        else:
+            reason = "nested or numbered too deep"
+        advice = "Correct or delete it."
+        if MONGO.search(self._buffer, self._position, self._position + LOOK_AHEAD):
+            advice = "It is a listing of the mongo shell: use mongoexport instead."
+        raise TweetgenError(f"line {line:,} of {self._name} is not valid JSON ({reason}). {advice}")
+
+    def _skip_member(self) -> None:
+        """Pass over `"name": value` of an object."""
+        if isinstance(self._value(), Broken):
+            return
+        self._skip()
+        if self._buffer[self._position : self._position + 1] == ":":
+            self._position += 1
+            self._skip()
+            self._value()

@@ -1,0 +1,87 @@
+"""Spreadsheets and column files, which pandas reads exactly: every cell as text."""
+
+import io
+import zipfile
+from typing import Any
+
+from tweetgen.errors import TweetgenError
+
+PARQUET, FEATHER, EXCEL, OLD_EXCEL, ODS = "Parquet", "Feather", "Excel", "old Excel", "ODS"
+ENGINES = {EXCEL: "openpyxl", OLD_EXCEL: "xlrd", ODS: "odf"}
+PACKAGES = {OLD_EXCEL: "xlrd", ODS: "odfpy", EXCEL: "openpyxl"}
+
+
+def kind_of(start: bytes, name: str) -> str:
+    """What kind of sheet a file is by its first bytes; "" if it is none.
+
+    Raises:
+        TweetgenError: it is an office document that holds no table.
+    """
+    if start.startswith(b"PAR1"):
+        return PARQUET
+    if start.startswith((b"ARROW1", b"FEA1")):
+        return FEATHER
+    if start.startswith(b"\xd0\xcf\x11\xe0"):
+        return OLD_EXCEL
+    if not start.startswith(b"PK\x03\x04"):
+        return ""
+    if b"Index/" in start and b".iwa" in start:
+        raise TweetgenError(
+            f"{name} is a document of Apple Numbers. Export it as CSV and give that."
+        )
+    if b"application/vnd.oasis.opendocument.spreadsheet" in start[:200]:
+        return ODS
+    if b"xl/" in start:
+        return EXCEL
+    raise TweetgenError(f"{name} is an office document. Save it as CSV and give that.")
+
+
+def read(kind: str, content: bytes, name: str) -> list[list[str]]:
+    """The rows of the sheet, its header first; of several sheets the longest.
+
+    Raises:
+        TweetgenError: a package is missing, or the file is damaged.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    file = io.BytesIO(content)
+    try:
+        if kind == PARQUET:
+            return _with_names(pd.read_parquet(file, dtype_backend="pyarrow"))
+        if kind == FEATHER:
+            return _with_names(pd.read_feather(file, dtype_backend="pyarrow"))
+        sheets = pd.read_excel(
+            file,
+            sheet_name=None,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            na_filter=False,
+            engine=ENGINES[kind],
+        )
+    except ImportError:
+        raise TweetgenError(
+            f"{name} needs the package {PACKAGES[kind]}: pip install {PACKAGES[kind]}, "
+            "or save the file as CSV."
+        ) from None
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile, pa.ArrowException) as error:
+        reason = str(error).split("\n")[0]
+        raise TweetgenError(f"{name} is damaged or no {kind} table ({reason}).") from None
+    longest = max(sheets.values(), key=len)
+    return [[_shown(cell) for cell in row] for row in longest.values.tolist()]
+
+
+def _with_names(frame: Any) -> list[list[str]]:
+    columns = [frame[name].tolist() for name in frame.columns]
+    rows = [[_shown(cell) for cell in row] for row in zip(*columns, strict=True)]
+    return [[str(name) for name in frame.columns], *rows]
+
+
+def _shown(cell: Any) -> str:
+    """A cell as text; an empty one is "" and not a missing value."""
+    import pandas as pd
+
+    if isinstance(cell, str):
+        return cell
+    return "" if cell is None or cell is pd.NA or cell != cell else str(cell)
