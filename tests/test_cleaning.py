@@ -337,7 +337,8 @@ def test_no_pattern_is_super_linear(name):
 
 
 @pytest.mark.parametrize(
-    "unit", ["@a ", "RT @a: ", "http://x.co/(", "t.co/aB3dE5gH… ", "&amp;", "\\", "- @a ", "by @a, I "]
+    "unit",
+    ["@a ", "RT @a: ", "http://x.co/(", "t.co/aB3dE5gH… ", "&amp;", "\\", "- @a ", "by @a, I "],
 )
 def test_a_megabyte_is_cleaned_in_a_second(unit):
     text = "x " + unit * (1_000_000 // len(unit)) + " y"

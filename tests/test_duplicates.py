@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from tweetgen.text.keys import canonical_key
 from tweetgen.preprocessing import duplicates
+from tweetgen.text.keys import canonical_key
 
 WORDS = ["the", "a", "lamp", "tram", "bell", "coat", "hall", "drawer", "found", "lost", "quiet"]
 

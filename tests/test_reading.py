@@ -1,7 +1,6 @@
 """Whole files through `read`: what is read and how it is said."""
 
 import gzip
-import io
 import json
 import re
 

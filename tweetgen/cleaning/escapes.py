@@ -15,7 +15,9 @@ R_ESCAPES = re.compile(
     rf"(?:<[Uu]\+[0-9A-Fa-f]{{4,8}}>|(?<=\w){_BYTE}|{_BYTE}(?=[\w<])|<(?:[89]\w|\w\d)>)"
     rf"(?:<[Uu]\+[0-9A-Fa-f]{{4,8}}>|{_BYTE})*"  # not one "<ad>" between spaces
 )
-UTF8_BYTES = re.compile("[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+UTF8_BYTES = re.compile(
+    "[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+)
 MOST_CODE = 0x10FFFF
 CP1252_BYTE = re.compile("[\x80-\x9f]")
 
@@ -32,7 +34,9 @@ def without_csv_quotes(text: str) -> str:
 def decode_backslashes(text: str) -> str:
     r"""The text with the characters that \u2019 and \n stand for."""
     text = UNICODE_ESCAPE.sub(lambda match: match[0].encode().decode("unicode_escape"), text)
-    text = BYTE_ESCAPES.sub(lambda match: _from_bytes(match[0].encode().decode("unicode_escape")), text)
+    text = BYTE_ESCAPES.sub(
+        lambda match: _from_bytes(match[0].encode().decode("unicode_escape")), text
+    )
     return NEWLINE_ESCAPE.sub("\n", text)
 
 

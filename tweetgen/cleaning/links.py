@@ -10,9 +10,7 @@ BROKEN_LINK = re.compile(
     rf"https?:// ?(?:www\. ?)?(?<= ){_HOST}(?:[/:?#][^\s…]*)?"  # "https:// x.com/a"
     rf"(?:(?: [^\s…]+)?(?: (?=\S*[/=_\d-])[^\s…]+){{0,3}}{_DOTS})?"  # "b/c …"
 )
-SHORTENED_LINK = re.compile(
-    r"(https?://[^\s…]++)(?:…?(?:[ \xa0]+…)+(?!\w)|[ \xa0]+\.\.\.\Z)"
-)
+SHORTENED_LINK = re.compile(r"(https?://[^\s…]++)(?:…?(?:[ \xa0]+…)+(?!\w)|[ \xa0]+\.\.\.\Z)")
 # "example.com/some/lo…": what the page shows of a link
 SHOWN_LINK = re.compile(rf"(?<![\w./@-])((?!t\.co/){_HOST}/[^\s…]*+)…")
 PATH_WITH_DOTS = re.compile(r"/[^\s/…]*…")

@@ -22,8 +22,29 @@ c/o re
 de con por para y en sobre avec par pour et von mit und
 """
 PREPOSITIONS = frozenset(_PREPOSITIONS.split())
-BEFORE_PREPOSITION = frozenset("according due because along together instead".split())
-ARTICLES = frozenset("the a an my our your his her their el la los las un una le les des".split())
+BEFORE_PREPOSITION = frozenset(["according", "due", "because", "along", "together", "instead"])
+ARTICLES = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "my",
+        "our",
+        "your",
+        "his",
+        "her",
+        "their",
+        "el",
+        "la",
+        "los",
+        "las",
+        "un",
+        "una",
+        "le",
+        "les",
+        "des",
+    ]
+)
 CONJUNCTIONS = frozenset(("and", "or", "&", "+"))
 PLACES = frozenset(("at", "of", "on", "in", "to"))  # "a talk at NAME, Ann Lee will ..."
 BEFORE_LINK = frozenset(("via", "by", "from", "at", "and", "or", "&", "@", "w/"))  # "register at"
@@ -35,9 +56,11 @@ NO_NOUN = re.compile(
 )
 VERB = re.compile(r"(?:is|was|are|were|has|have|will|can|said|says)\b")
 CAPITAL = re.compile(r"(?!I\b)[A-Z]")  # a name goes on: "with NAME Schulz"
-NEXT_IN_LIST = re.compile(  # "NAME, Bob and ...", "NAME and I", "NAME & my dog"; not "NAME and went"
-    r"(?:, |(?:and|&|y|et|und) )"
-    r"(?=[A-Z]|(?:my|your|his|her|our|their|the|all|others?|more|many|I)\b)"
+NEXT_IN_LIST = (
+    re.compile(  # "NAME, Bob and ...", "NAME and I", "NAME & my dog"; not "NAME and went"
+        r"(?:, |(?:and|&|y|et|und) )"
+        r"(?=[A-Z]|(?:my|your|his|her|our|their|the|all|others?|more|many|I)\b)"
+    )
 )
 POSSESSIVE = re.compile(r"['’]s(?!\w) *")  # "NAME's dog"
 

@@ -188,9 +188,7 @@ def _last_rules(settings: CleaningSettings) -> tuple[Rule, ...]:
     spaced = characters.single_spaces if one_line else characters.spaces_in_lines
     rules = [Rule("white space", "", spaced)]
     if settings.characters == "basic":
-        rules.append(
-            Rule("special characters", "", lambda text: spaced(characters.basic(text)))
-        )
+        rules.append(Rule("special characters", "", lambda text: spaced(characters.basic(text))))
     if settings.case == "lower":
         rules.append(Rule("letter case", "", str.lower))
     return tuple(rules)
