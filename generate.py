@@ -79,10 +79,10 @@ def show_evaluation(
 ) -> None:
     """Show what the model's drafts are like beside held-out tweets."""
     from tweetgen import storage
-    from tweetgen.dataset import Tokens
+    from tweetgen.dataset import TokenizedTweets
     from tweetgen.evaluation import evaluate
 
-    tokens = Tokens.from_file(storage.load_tokens(arguments.data))
+    tokens = TokenizedTweets.from_file(storage.load_tokens(arguments.data))
     place = {"device": arguments.device, "precision": arguments.precision}
     evaluation = evaluate(model_file, tokens, settings, NUM_EVALUATION_SAMPLES, **place)
     for line in evaluation.table().splitlines():

@@ -17,7 +17,7 @@ from tweetgen.evaluation.compare import Fluency, evenly_spaced
 from tweetgen.evaluation.likelihood import likelihoods
 from tweetgen.evaluation.rates import ROWS, Learned, distinct_pairs, measure
 from tweetgen.evaluation.score import giveaways, scaled, tell_apart, text_features, told_apart
-from tweetgen.models.pretrained import Pretrained
+from tweetgen.models import Pretrained
 from tweetgen.settings import SamplingSettings
 from tweetgen.text import copies
 from tweetgen.tokenizer import encoder

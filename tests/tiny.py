@@ -8,7 +8,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from tweetgen.dataset import Tokens, join
+from tweetgen.dataset import TokenizedTweets, join
 from tweetgen.storage import fingerprint
 from tweetgen.tokenizer import encoder
 
@@ -85,14 +85,14 @@ def tiny_model_folder(path: Path | str, architecture: str = "gpt2", seed: int = 
     return folder
 
 
-def tiny_tokens(texts: Sequence[str], num_validation: int = 0) -> Tokens:
+def tiny_tokens(texts: Sequence[str], num_validation: int = 0) -> TokenizedTweets:
     """The content of a token file with these texts; the last `num_validation` are held out."""
     tokenizer_json = byte_tokenizer_json()
     encode = encoder(tokenizer_json).encode
     tweets = [encode(text, add_special_tokens=False).ids for text in texts]
     ids, offsets = join(tweets, END_ID)
     validation_start = len(texts) - num_validation
-    return Tokens(
+    return TokenizedTweets(
         ids=ids,
         offsets=offsets,
         validation_start=validation_start,

@@ -124,7 +124,3 @@ class TrainingOrder:
             self._epoch = epoch
         tweets = self._order[place * self._batch_size : (place + 1) * self._batch_size]
         return tweets[self._lengths[tweets].argsort(descending=True, stable=True)]
-
-
-Tokens = TokenizedTweets  # until every room says TokenizedTweets and PackedBatch
-Batch = PackedBatch
