@@ -35,7 +35,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--forbid", default="", help="file of words, phrases, /patterns/: no tweet has one")
     add("--require", default="", help="file of words, phrases, /patterns/: every tweet has one")
     add("--output_path", default="", help="write the tweets to this file, not to the terminal")
-    add("--format", default="text", choices=FORMATS, help="text: one tweet a line (default)")
+    add("--format", default="text", choices=FORMATS, help="html: a page to pick from")
     add("--data", default="data/processed.pkl", help="token file to compare with, for --evaluate")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     add("--precision", default="auto", choices=("auto", "int8", "fp32", "bf16"))
@@ -54,6 +54,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         parser.error(f"--temperature is 0 or at least {LEAST_TEMPERATURE}")
     if arguments.evaluate and arguments.output_path:
         parser.error("--evaluate prints a table and writes no file: leave out --output_path")
+    if arguments.format == "html" and not arguments.output_path:
+        parser.error("--format html is a page to open: name its file with --output_path")
     return arguments
 
 
@@ -84,7 +86,9 @@ def show_evaluation(
 
     tokens = TokenizedTweets.from_file(storage.load_tokens(arguments.data))
     place = {"device": arguments.device, "precision": arguments.precision}
-    evaluation = evaluate(model_file, tokens, settings, NUM_EVALUATION_SAMPLES, **place)
+    evaluation = evaluate(
+        model_file, tokens, settings, NUM_EVALUATION_SAMPLES, judge="auto", **place
+    )
     for line in evaluation.table().splitlines():
         console.show(line)
 
@@ -122,10 +126,12 @@ def main(argv: list[str] | None = None) -> int:
         require=require,
     )
     num_tweets = 0 if arguments.interactive else arguments.num_tweets * len(prompts)
-    output = Output(arguments.output_path, arguments.format, num_tweets)
+    output = Output(arguments.output_path, arguments.format, num_tweets, settings.max_length)
     with output, memory_errors(at_once):
         if not arguments.interactive:
             show_tweets(output, generate, prompts)
+            if sys.stdout.isatty() and not settings.seed:
+                console.say("the same command gives the same tweets; --seed 1 gives others")
             return 0
         for number, prompt in enumerate(ask_for_prompts()):
             try:

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from tweetgen.errors import TweetgenError
+from tweetgen.text.lines import read_lines
 
 
 def read_prompts(path: str) -> list[str]:
@@ -14,13 +14,7 @@ def read_prompts(path: str) -> list[str]:
     Raises:
         TweetgenError: it cannot be read or has none.
     """
-    try:
-        lines = Path(path).read_text("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise TweetgenError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
-    except OSError as error:
-        raise TweetgenError(f"cannot read {path} ({error.strerror}). Check the path.") from error
-    prompts = [line for line in lines if line.strip()]
+    prompts = [line for line in read_lines(path) if line.strip()]
     if not prompts:
         raise TweetgenError(f"{path} has no prompts. Write one a line.")
     return prompts
