@@ -65,7 +65,7 @@ def show_tweets(
     Raises:
         TweetgenError: there were fewer than asked for.
     """
-    from tweetgen.generation.tally import Tally
+    from tweetgen.generation.judging import Tally
 
     tally = Tally()
     for tweet in generate(prompts=prompts, first_prompt=first_prompt, tally=tally):

@@ -8,10 +8,11 @@ import transformers
 
 from tests.tiny import tiny_config
 from tweetgen import models
-from tweetgen.generation import gpt2
-from tweetgen.generation.causal_lm import CachedDecoder, RereadingDecoder
-from tweetgen.generation.decoder import load_decoder
-from tweetgen.generation.linear import FEWEST_ROWS, FullLinear, Int8Linear, has_int8
+from tweetgen.errors import TweetgenError
+from tweetgen.generation import gpt2, llama
+from tweetgen.generation.causal_lm import CachedDecoder
+from tweetgen.generation.factory import load_decoder
+from tweetgen.generation.linear import ROW_BLOCK, FullLinear, Int8Linear, has_int8
 
 CPU = torch.device("cpu")
 PROMPTS = [[256], [256, 72, 105], [256, 7, 8, 9, 10, 11, 12], [256, 1]]
@@ -38,15 +39,25 @@ CONFIGS = {
         **tiny_config("gpt2").to_dict() | {"tie_word_embeddings": False}
     ),
     "llama": tiny_config("llama"),
-    "mistral": transformers.MistralConfig(**SMALL, sliding_window=4),
+    "llama with a tied head and biases": transformers.LlamaConfig(
+        **SMALL, attention_bias=True, tie_word_embeddings=True, rms_norm_eps=1e-3
+    ),
+    "llama with far positions": transformers.LlamaConfig(
+        **SMALL, rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 500.0}
+    ),
+    "mistral": transformers.MistralConfig(
+        **SMALL | {"max_position_embeddings": 9000}, sliding_window=4096, head_dim=16
+    ),
+    "mistral with a short window": transformers.MistralConfig(**SMALL, sliding_window=4),
+    "qwen2": transformers.Qwen2Config(
+        **SMALL, rope_parameters={"rope_type": "default", "rope_theta": 1e6}
+    ),
+    "qwen3": transformers.Qwen3Config(**SMALL, head_dim=16),
     "gemma3": transformers.Gemma3TextConfig(**SMALL, head_dim=8, sliding_window=4),
     "opt": transformers.OPTConfig(
         **SMALL | {"ffn_dim": 48, "word_embed_proj_dim": 32, "do_layer_norm_before": True}
     ),
     "bloom": transformers.BloomConfig(vocab_size=257, hidden_size=32, n_layer=2, n_head=4),
-    "mamba": transformers.MambaConfig(
-        vocab_size=257, hidden_size=32, state_size=4, num_hidden_layers=2
-    ),
 }
 
 
@@ -108,8 +119,14 @@ def test_decoder_says_what_transformers_says_of_each_row_alone(name):
         ("gpt2", gpt2.GPT2Decoder),
         ("gpt2 with its own head", gpt2.GPT2Decoder),
         ("gpt2 with another activation", CachedDecoder),
-        ("mistral", CachedDecoder),
-        ("mamba", RereadingDecoder),
+        ("llama", llama.LlamaDecoder),
+        ("llama with a tied head and biases", llama.LlamaDecoder),
+        ("llama with far positions", CachedDecoder),
+        ("mistral", llama.LlamaDecoder),
+        ("mistral with a short window", CachedDecoder),
+        ("qwen2", llama.LlamaDecoder),
+        ("qwen3", llama.LlamaDecoder),
+        ("gemma3", CachedDecoder),
     ],
 )
 def test_load_decoder_takes_the_fastest_that_is_right(name, kind):
@@ -127,7 +144,7 @@ def test_gpt2_decoder_reads_a_config_that_names_only_what_is_unusual():
 
 
 @torch.inference_mode()
-def test_gpt2_decoder_makes_room_for_many_long_rows():
+def test_decoder_makes_room_for_many_long_rows():
     model = transformers.GPT2LMHeadModel(
         transformers.GPT2Config(vocab_size=257, n_positions=200, n_embd=32, n_layer=2, n_head=4)
     ).eval()
@@ -144,20 +161,24 @@ def test_gpt2_decoder_makes_room_for_many_long_rows():
         torch.testing.assert_close(logits[row], logits_of(model, prompts[row]), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("precision", ["fp32", pytest.param("int8", marks=needs_int8)])
+@pytest.mark.parametrize("name", ["gpt2", "llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", pytest.param("int8", marks=needs_int8)])
 @torch.inference_mode()
-def test_gpt2_decoder_says_the_same_bits_whatever_the_other_rows(precision):
-    _, decoder = make("gpt2", precision)
+def test_decoder_says_the_same_bits_whatever_the_other_rows(name, precision):
+    _, decoder = make(name, precision)
 
     def run(prompts):
-        for row, prefix in enumerate(decoder.prefill(prompts)):
+        prefixes = decoder.prefill(prompts)
+        for row, prefix in enumerate(prefixes):
             decoder.place(row, prefix)
-        return [decoder.step(torch.full((len(prompts),), 65 + step)) for step in range(20)]
+        logits = torch.stack([prefix.logits for prefix in prefixes])
+        steps = [decoder.step(torch.full((len(prompts),), 65 + step)) for step in range(20)]
+        return torch.stack([logits, *steps], 1)
 
-    together = run([[256, *range(length)] for length in range(13)])
-    for row in (0, 4, 12):
-        alone = run([[256, *range(row)]])
-        assert all(torch.equal(a[row], b[0]) for a, b in zip(together, alone, strict=True))
+    prompts = [[256, *range(3 * length)] for length in range(13)]
+    together = run(prompts)
+    for first, last in [(0, 1), (4, 5), (12, 13), (0, 2), (3, 10), (2, 13)]:
+        assert torch.equal(run(prompts[first:last]), together[first:last]), (first, last)
 
 
 @pytest.mark.parametrize(
@@ -208,5 +229,27 @@ def test_int8_linear_does_not_overflow_where_all_products_have_one_sign():
 def test_full_linear_computes_few_rows_as_many():
     generator = torch.Generator().manual_seed(0)
     linear = FullLinear(torch.randn(300, 256, generator=generator), None)
-    x = torch.randn(3 * FEWEST_ROWS, 256, generator=generator)
+    x = torch.randn(5 * ROW_BLOCK, 256, generator=generator)
     assert all(torch.equal(linear(x[:rows]), linear(x)[:rows]) for rows in range(1, len(x)))
+
+
+def test_a_model_without_a_key_value_cache_is_refused():
+    config = transformers.MambaConfig(
+        vocab_size=257, hidden_size=32, state_size=4, num_hidden_layers=2
+    )
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    with pytest.raises(TweetgenError, match="mamba model: it has no key/value cache"):
+        decoder_of(model)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_weights_of_16_bits_are_read(name):
+    model, _ = make(name)
+    half = {key: tensor.bfloat16() for key, tensor in models.weights_of(model).items()}
+    rounded = {key: tensor.float() for key, tensor in half.items()}
+    for precision in ("fp32", *["int8"] * has_int8()):
+        config = models.config_json_of(model)
+        one, two = (load_decoder(config, given, CPU, precision) for given in (half, rounded))
+        with torch.inference_mode():
+            logits, same = (decoder.prefill([PROMPTS[2]])[0].logits for decoder in (one, two))
+        assert torch.equal(logits, same)

@@ -119,7 +119,7 @@ def bits_per_character(model_path, token_file, precision):
 
     from tweetgen import storage
     from tweetgen.dataset import Tokens
-    from tweetgen.generation.decoder import load_decoder
+    from tweetgen.generation.factory import load_decoder
 
     tokens = Tokens.from_file(storage.load_tokens(token_file))
     content = storage.load_model(model_path)
@@ -171,12 +171,13 @@ from tweetgen.threads import limit_spinning
 limit_spinning()
 from tweetgen import storage
 from tweetgen.generation import drawing
+from tweetgen.generation.judging import Tally
 from tweetgen.settings import SamplingSettings
 path, num_tweets, seed = sys.argv[1], *map(int, sys.argv[2:])
 model_file = storage.load_model(path)
 drawing.use_threads_for(model_file)
 model = drawing.load(model_file)
-tally = sampling.Tally()
+tally = Tally()
 start = time.perf_counter()
 settings = SamplingSettings(seed=seed)
 found = sum(1 for _ in drawing.generate(model, [""], num_tweets, settings, tally=tally))

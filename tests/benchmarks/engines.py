@@ -43,30 +43,11 @@ def tweetgen(folder, precision):
     }
     drawing.use_threads_for(model_file)
     model = drawing.load(model_file, "cpu", precision)
-    rows = []
-
-    class Noted(drawing.Batch):
-        """A batch that leaves the tokens of its drafts in `rows`: drafts are texts."""
-
-        def start(self, orders):
-            drawn = super().start(orders)
-            rows.extend(item.tokens for item in drawn)
-            return drawn
-
-        def step(self):
-            drawn = super().step()
-            rows.extend(item.tokens for item in drawn)
-            return drawn
-
-    drawing.Batch = Noted
-
     def draw(num_rows, seed):
-        rows.clear()
         settings = SamplingSettings(
             temperature=TEMPERATURE, top_p=TOP_P, batch_size=num_rows, max_length=0, seed=seed
         )
-        drawing.first_drafts(model, settings, num_rows)
-        return rows
+        return [draft.tokens for draft in drawing.first_drafts(model, settings, num_rows)]
 
     return draw
 

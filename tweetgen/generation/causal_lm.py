@@ -1,4 +1,4 @@
-"""Any other causal language model as a decoder, by way of transformers.
+"""Any other causal language model with a key/value cache as a decoder, through transformers.
 
 Shapes: B rows, T tokens of the longest row, H key heads of width d, V vocabulary.
 """
@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from tweetgen import models
+from tweetgen.errors import TweetgenError
 from tweetgen.generation.decoder import Decoder, Prefix
 from tweetgen.generation.linear import Int8Linear
 
@@ -30,15 +31,19 @@ def load(
     """A decoder of the model with this transformers config and state_dict.
 
     Raises:
-        TweetgenError: transformers does not know the model.
+        TweetgenError: transformers does not know the model, or it has no key/value cache.
     """
-    model = models.model_from_weights(config_json, weights).eval().to(device, dtype)
+    model = models.model_from_weights(config_json, weights).eval()
+    arguments = inspect.signature(model.forward).parameters
+    if "past_key_values" not in arguments or model._is_stateful:
+        raise TweetgenError(
+            f"no tweets can be drawn from a {model.config.model_type} model: it has no key/value "
+            "cache. Fine-tune one that has, such as those of Llama's or GPT-2's family."
+        )
+    model = model.to(device, dtype)
     if in_int8:
         replace_linears(model)
-    arguments = inspect.signature(model.forward).parameters
-    if "past_key_values" in arguments and not model._is_stateful:
-        return CachedDecoder(model, takes_positions="position_ids" in arguments)
-    return RereadingDecoder(model)
+    return CachedDecoder(model, takes_positions="position_ids" in arguments)
 
 
 def replace_linears(model: torch.nn.Module) -> None:
@@ -146,46 +151,3 @@ def _put(rows: Tensor, row: int, new: Tensor) -> Tensor:
         return torch.cat([rows, new])
     rows[row] = new[0]
     return rows
-
-
-class RereadingDecoder:
-    """A Decoder of a model with another kind of memory, as Mamba: it reads each row anew each step.
-
-    Rows are padded at their end, which no causal model can see.
-    """
-
-    def __init__(self, model: Any) -> None:
-        self.device = model.device
-        self.context_length = models.context_length(model.config.to_dict())
-        self.vocabulary_size: int = model.config.get_text_config().vocab_size
-        self._model = model
-        self._rows: list[list[int]] = []
-
-    def prefill(self, prompts: Sequence[Sequence[int]]) -> list[Prefix]:
-        logits = self._read(prompts)
-        return [
-            Prefix(len(prompt), list(prompt), row)
-            for prompt, row in zip(prompts, logits, strict=True)
-        ]
-
-    def place(self, row: int, prefix: Prefix) -> None:
-        self._rows[row : row + 1] = [list(prefix.cache)]
-
-    def move(self, source: int, target: int) -> None:
-        self._rows[target] = list(self._rows[source])
-
-    def step(self, tokens: Tensor) -> Tensor:
-        del self._rows[len(tokens) :]
-        for row, token in zip(self._rows, tokens.tolist(), strict=True):
-            row.append(token)
-        return self._read(self._rows)
-
-    def _read(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Float32 (B, V) after the last token of each row."""
-        longest = max(map(len, rows))
-        padded = [[*row, *[0] * (longest - len(row))] for row in rows]
-        tokens = torch.tensor(padded, device=self.device)
-        ends = torch.tensor([len(row) - 1 for row in rows], device=self.device)
-        output = self._model(input_ids=tokens, use_cache=False)
-        logits: Tensor = output.logits[torch.arange(len(rows), device=self.device), ends].float()
-        return logits

@@ -1,13 +1,14 @@
-"""From a draft's tokens to its text, and whether that can be shown."""
+"""Whether a draft can be shown, what is wrong with it, and what helps against that."""
 
 import dataclasses
+import enum
 import re
-from collections.abc import Sequence
-
-from tokenizers import Tokenizer
+from collections import Counter
 
 from tweetgen.cleaning.characters import SPACELESS_LETTER
+from tweetgen.generation.batching import Draft
 from tweetgen.text.copies import CopyGuard
+from tweetgen.text.entities import has_broken_emoji
 from tweetgen.text.length import weighted_length
 
 # What is left of half an emoji; the others make a post invalid for X.
@@ -16,28 +17,55 @@ BROKEN = re.compile("[\ufffd\ufffe\ufeff\uffff]")
 SETTLED = re.compile(rf".*(?:\s|{SPACELESS_LETTER.pattern})", re.DOTALL)
 
 
-@dataclasses.dataclass(frozen=True)
-class Draft:
-    """What the model wrote, good or not."""
+class Fault(enum.Enum):
+    """Why a draft is not shown: `words` that fit "12 were ...", and the `advice` against it."""
 
-    text: str  # prompt and continuation
-    finished: bool  # by EOS
-    mean_log_probability: float  # nats a token of the continuation, EOS included
+    TOO_LONG = "too long", "Try a larger --max_length, or a shorter --prompt"
+    NO_END = (
+        "without an end",
+        "Try a shorter --prompt or a lower --temperature, or train longer",
+    )
+    EMPTY = "empty", "Try another --prompt or a higher --temperature"
+    BROKEN = "of broken characters", "Try a lower --temperature, or train longer"
+    FORBIDDEN = "with forbidden words", "Try another --prompt, or shorten the --forbid file"
+    NOT_REQUIRED = (
+        "without required words",
+        "Try a --prompt that has one, or lengthen the --require file",
+    )
+    COPY = (
+        "copies of training tweets",
+        "Use --copies allow, or train on more tweets for fewer --epochs",
+    )
+    REPEATED = "repeated", "Try a higher --temperature, or ask for fewer with --num_tweets"
+
+    def __init__(self, words: str, advice: str) -> None:
+        self.words, self.advice = words, advice
 
 
-def text_of(
-    tokenizer: Tokenizer, prompt: str, prompt_tokens: Sequence[int], tokens: list[int]
-) -> str:
-    """The prompt as it was given and the text of the tokens after it.
+DETERMINISTIC = "At temperature 0 each prompt has one tweet: try a --temperature above 0"
 
-    Bytes of an unfinished character at the end are dropped, and white space there.
-    """
-    # Both are decoded together, since some tokenizers drop the space of a text's first token.
-    start = tokenizer.decode(prompt_tokens, skip_special_tokens=False)
-    whole = tokenizer.decode([*prompt_tokens, *tokens], skip_special_tokens=False)
-    text = prompt + whole[len(start) :] if whole.startswith(start) else whole
-    text = text.rstrip("\ufffd").rstrip()
-    return text if prompt else text.lstrip()
+
+@dataclasses.dataclass
+class Tally:
+    """What came of the drafts of one or more calls of `generate`."""
+
+    wanted: int = 0
+    shown: int = 0
+    drafts: int = 0
+    faults: Counter[Fault] = dataclasses.field(default_factory=Counter)
+
+    def describe(self) -> str:
+        """ "3 of 5 tweets could be had: of 204 drafts, 190 were copies of training tweets" """
+        reasons = [f"{count:,} were {fault.words}" for fault, count in self.faults.most_common()]
+        return (
+            f"{self.shown:,} of {self.wanted:,} tweets could be had: "
+            f"of {self.drafts:,} drafts, {', '.join(reasons) or 'all were good'}"
+        )
+
+    def advice(self) -> str:
+        """What helps against the most common fault; without one, temperature 0 was the reason."""
+        most_common = self.faults.most_common(1)
+        return most_common[0][0].advice if most_common else DETERMINISTIC
 
 
 def is_certainly_longer(text: str, limit: int) -> bool:
@@ -60,19 +88,20 @@ class Judge:
         self._guard, self._max_length = guard, max_length
         self._forbid, self._require = forbid, require
 
-    def fault(self, draft: Draft, prompt: str) -> str:
-        """What keeps a draft from being shown, in words that fit "12 were ...", or ""."""
-        text = draft.text
+    def fault(self, draft: Draft) -> Fault | None:
+        """What keeps a draft from being shown, or None."""
+        text, prompt = draft.text, draft.prompt.text
         if not draft.finished:
-            return "too long" if is_certainly_longer(text, self._max_length) else "without an end"
+            is_longer = is_certainly_longer(text, self._max_length)
+            return Fault.TOO_LONG if is_longer else Fault.NO_END
         if len(text) <= len(prompt):
-            return "empty"
-        if BROKEN.search(text):
-            return "of broken characters"
+            return Fault.EMPTY
+        if BROKEN.search(text) or (has_broken_emoji(text) and not has_broken_emoji(prompt)):
+            return Fault.BROKEN
         if self._max_length and weighted_length(text) > self._max_length:
-            return "too long"
+            return Fault.TOO_LONG
         if self._forbid and self._forbid.search(text):
-            return "with forbidden words"
+            return Fault.FORBIDDEN
         if self._require and not self._require.search(text):
-            return "without required words"
-        return "copies of training tweets" if self._guard.kind(text, prompt) else ""
+            return Fault.NOT_REQUIRED
+        return Fault.COPY if self._guard.kind(text, prompt) else None

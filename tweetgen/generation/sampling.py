@@ -12,8 +12,7 @@ from torch import Tensor
 
 from tweetgen.settings import SamplingSettings
 
-FIRST_CANDIDATES = 64
-WIDENING = 16
+MOST_CANDIDATES = 512  # of a row's tokens before all are sorted
 NUM_UNIFORMS = 4  # for each token: three are tried before anything is sorted
 COLUMN_HEIGHT = 64
 ALMOST_ONE = 1 - 1e-12  # so that no rounding makes a number pass the last sum
@@ -102,56 +101,39 @@ def _search(weights: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
     return places[:, 0], within[:, 0].clamp_(0, 1)
 
 
-def sample_by_sorting(weights: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+def sample_by_sorting(
+    weights: Tensor,
+    uniforms: Tensor,
+    settings: SamplingSettings,
+    num_candidates: int = MOST_CANDIDATES,
+) -> Tensor:
     """Tokens int64 (B,), where the cumulative share of those kept, likeliest first, passes one.
 
-    The likeliest 64 decide most rows; for the others 16 times as many are sorted, and so on.
+    weights 5 3 1 1, top_p 0.7: 5 and 3 are kept, and a uniform of 0.6 falls into 5's 5/8.
+
+    The likeliest few hundred decide where the last of them is cut off; other rows sort all.
     """
-    total = weights.sum(1, keepdim=True)
     vocabulary_size = weights.shape[1]
-    num_candidates = min(settings.top_k or FIRST_CANDIDATES, vocabulary_size)
-    tokens = torch.zeros(len(weights), dtype=torch.int64, device=weights.device)
-    rows = torch.arange(len(weights), device=weights.device)
-    while len(rows):
-        is_all = num_candidates in (settings.top_k, vocabulary_size)
-        best, ids = weights[rows].topk(num_candidates)
-        places = _places((best / total[rows]).double(), uniforms[rows], settings, is_all=is_all)
-        known = places >= 0
-        tokens[rows[known]] = ids[known].gather(1, places[known, None])[:, 0]
-        rows = rows[~known]
-        num_candidates = min(num_candidates * WIDENING, vocabulary_size)
-    return tokens
-
-
-def _places(
-    shares: Tensor, uniforms: Tensor, settings: SamplingSettings, *, is_all: bool
-) -> Tensor:
-    """Which candidate each row takes, int64 (B,), or -1 where more candidates must be seen.
-
-    Args:
-        shares: float64 (B, K), probabilities of the likeliest tokens, falling.
-        uniforms: float64 (B,).
-        is_all: whether there are no other candidates.
-    """
+    num_candidates = min(settings.top_k or num_candidates, vocabulary_size)
+    best, ids = weights.topk(num_candidates)
+    shares = (best / weights.sum(1, keepdim=True)).double()
     if settings.top_k:
-        shares = shares / shares.sum(1, keepdim=True)
+        shares /= shares.sum(1, keepdim=True)
     sums = shares.cumsum(1)
     cut = settings.top_p if settings.top_p < 1 else math.inf  # sums may round up to 1 early
     least = (settings.min_p * shares[:, :1]).clamp_min(SMALLEST_SHARE)
-    kept = (sums - shares < cut) & (shares >= least)
-    num_kept = kept.sum(1, keepdim=True)
-    exact = sums.gather(1, num_kept - 1)
-    # Where the cut is not in sight, the total lies between top_p and one more token than that.
-    # Often the choice is the same at both ends, and nothing more needs to be sorted.
-    is_cut = (num_kept < shares.shape[1]) | is_all
-    smallest = sums[:, -1:] if settings.min_p else torch.full_like(exact, settings.top_p)
-    largest = (settings.top_p + shares[:, -1:]).clamp_max(1)
-    low, high = torch.where(is_cut, exact, smallest), torch.where(is_cut, exact, largest)
-    first = torch.searchsorted(sums, uniforms[:, None] * low, right=True)
-    last = torch.searchsorted(sums, uniforms[:, None] * high, right=True)
-    is_known = (first == last) & (first < shares.shape[1])
-    at_most = torch.minimum(first, num_kept - 1)  # a product of 1 - 2^-53 rounds up to the total
-    return torch.where(is_cut, at_most, torch.where(is_known, first, -1))[:, 0]
+    num_kept = ((sums - shares < cut) & (shares >= least)).sum(1, keepdim=True)
+    mass = sums.gather(1, num_kept - 1)
+    places = torch.searchsorted(sums, uniforms[:, None] * mass, right=True)
+    # No further than the last one kept: a product with 1 - 2^-53 rounds up to the mass.
+    tokens = ids.gather(1, places.minimum(num_kept - 1))[:, 0]
+    if num_candidates in (settings.top_k, vocabulary_size):
+        return tokens
+    is_open = num_kept[:, 0] == num_candidates
+    if is_open.any():
+        rows = weights[is_open]
+        tokens[is_open] = sample_by_sorting(rows, uniforms[is_open], settings, vocabulary_size)
+    return tokens
 
 
 def penalize(

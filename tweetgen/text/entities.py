@@ -271,3 +271,8 @@ def extract_hashtags(text: str) -> list[str]:
 def extract_cashtags(text: str) -> list[str]:
     """The $cashtags in a text, without the sign."""
     return [match[1] for match in CASHTAG.finditer(text)]
+
+
+def has_broken_emoji(text: str) -> bool:
+    """Whether an emoji sequence lacks a part: two joiners in a row."""
+    return "\u200d\u200d" in text

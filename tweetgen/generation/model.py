@@ -1,0 +1,124 @@
+"""A model file made ready to draw from: decoder, tokenizer, and the tweets not to copy."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from tokenizers import Tokenizer
+
+from tweetgen.console import printable
+from tweetgen.device import choose_device, keep_freed_memory, memory_errors
+from tweetgen.errors import TweetgenError, first_line
+from tweetgen.generation.decoder import Decoder
+from tweetgen.generation.factory import load_decoder
+from tweetgen.text.copies import CopyGuard
+from tweetgen.text.length import weighted_length
+from tweetgen.tokenizer import encoder
+
+FEWEST_PARAMETERS_FOR_THREADS = 50_000_000
+ROOM_FOR_A_TWEET = 60  # tokens of the context that a prompt must leave
+
+
+class TweetModel(NamedTuple):
+    """A model file ready to draw from. One `generate` at a time."""
+
+    decoder: Decoder
+    tokenizer: Tokenizer
+    eos_token_id: int
+    never: list[int]  # ids that are not text: chat markers, entries no tokenizer knows
+    guard: CopyGuard
+
+    def prompt_tokens(self, prompt: str, max_length: int) -> list[int]:
+        """EOS and the prompt's tokens; a special token's name is characters as any others.
+
+        Raises:
+            TweetgenError: the prompt is longer than `max_length` (0 = any) by X's count, leaves no
+                room in the context, or is not valid Unicode.
+        """
+        name = f"prompt '{printable(prompt, 60)}'"
+        try:
+            prompt.encode()
+        except UnicodeEncodeError as error:
+            raise TweetgenError(
+                f"{name} is not valid UTF-8. Check the terminal's encoding."
+            ) from error
+        length = weighted_length(prompt)
+        if max_length and length > max_length:
+            raise TweetgenError(
+                f"{name} is {length:,} long by X's count, over --max_length {max_length:,}. "
+                "Shorten it."
+            )
+        tokens = self.tokenizer.encode(prompt, add_special_tokens=False).ids
+        context = self.decoder.context_length
+        limit = max(context - ROOM_FOR_A_TWEET, context // 4)
+        if len(tokens) > limit:
+            raise TweetgenError(f"{name} is {len(tokens):,} tokens, limit {limit:,}. Shorten it.")
+        return [self.eos_token_id, *tokens]
+
+    def text_of(self, prompt: str, prompt_tokens: Sequence[int], tokens: Sequence[int]) -> str:
+        """The prompt as it was given and the text of the tokens after it.
+
+        Bytes of an unfinished character at the end are dropped, and white space there.
+        """
+        # Both are decoded together, since some tokenizers drop the space of a text's first token.
+        decode = self.tokenizer.decode
+        start = decode(prompt_tokens, skip_special_tokens=False)
+        whole = decode([*prompt_tokens, *tokens], skip_special_tokens=False)
+        text = prompt + whole[len(start) :] if whole.startswith(start) else whole
+        text = text.rstrip("\ufffd").rstrip()
+        return text if prompt else text.lstrip()
+
+
+def use_threads_for(model_file: dict[str, Any]) -> None:
+    """Let this process compute with one thread where the model is too small for several.
+
+    With models/base one thread draws 104 tweets a second; two, which wait for one another at every
+    layer, draw as many on a quiet machine and 46 beside another busy process (two cores, AVX2).
+    """
+    num_parameters = sum(tensor.numel() for tensor in model_file["weights"].values())
+    if num_parameters < FEWEST_PARAMETERS_FOR_THREADS:
+        torch.set_num_threads(1)
+
+
+def load(model_file: dict[str, Any], device: str = "auto", precision: str = "auto") -> TweetModel:
+    """Make the content of a model file (`storage.load_model`) ready to draw from.
+
+    Args:
+        model_file: only config_json, weights, tokenizer_json, eos_token_id, originality are used.
+        device: "auto", "cpu", "cuda" or "mps".
+        precision: "auto", "int8", "fp32" or "bf16"; see `factory.load_decoder`.
+
+    Raises:
+        TweetgenError: the device is missing, no decoder is there for the model, or the parts of
+            the file do not fit together.
+    """
+    place = choose_device(device)
+    if place.type == "cpu":
+        keep_freed_memory()
+    try:
+        with memory_errors("for the model that draws. Free some and try again"):
+            weights = model_file["weights"]
+            decoder = load_decoder(model_file["config_json"], weights, place, precision)
+        tokenizer = encoder(model_file["tokenizer_json"])
+    except TweetgenError:
+        raise
+    except Exception as error:  # tokenizers raises nothing more special
+        raise TweetgenError(
+            f"the parts of the model file do not fit together: {first_line(error)} "
+            "Run fine_tune.py again."
+        ) from error
+    eos_token_id = model_file["eos_token_id"]
+    if not 0 <= eos_token_id < decoder.vocabulary_size:
+        raise TweetgenError("the model does not know its end of text. Run fine_tune.py again.")
+    never = _ids_without_text(tokenizer, decoder.vocabulary_size, eos_token_id)
+    return TweetModel(decoder, tokenizer, eos_token_id, never, CopyGuard(model_file["originality"]))
+
+
+def _ids_without_text(tokenizer: Tokenizer, vocabulary_size: int, eos_token_id: int) -> list[int]:
+    """Special tokens but EOS, and the model's entries beyond the tokenizer's."""
+    added = tokenizer.get_added_tokens_decoder()
+    ids = [number for number, token in added.items() if token.special and number < vocabulary_size]
+    ids = [number for number in ids if number != eos_token_id]
+    if tokenizer.get_vocab_size() < vocabulary_size:
+        ids += range(max(tokenizer.get_vocab().values()) + 1, vocabulary_size)
+    return ids
