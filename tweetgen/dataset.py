@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
@@ -126,5 +126,4 @@ class TrainingOrder:
         return tweets[self._lengths[tweets].argsort(descending=True, stable=True)]
 
 
-TokenizedTweets: TypeAlias = Tokens
-PackedBatch: TypeAlias = Batch
+TokenizedTweets = Tokens

@@ -30,12 +30,12 @@ from tests.benchmarks.harness import document, print_table, save
 from tests.benchmarks.two_samples import classifier_accuracy, divergence
 from tweetgen import storage
 from tweetgen.dataset import Tokens, join
-from tweetgen.evaluation import measures as evaluation
-from tweetgen.evaluation.diversity import new_words, split_words
+from tweetgen.evaluation.rates import Learned, measure
 from tweetgen.generation import drawing
 from tweetgen.models import model_from_weights
 from tweetgen.settings import SamplingSettings
 from tweetgen.text import copies as originality
+from tweetgen.text.copies import split_words
 from tweetgen.text.length import weighted_length
 from tweetgen.tokenizer import encoder
 from tweetgen.training.learner import Learner
@@ -47,7 +47,7 @@ TOP_PS = (0.9, 0.95, 1.0)
 NUM_DRAFTS = 500
 NUM_LIKELIHOODS = 150  # drafts whose nats are computed
 LIMIT = 280
-SHOWN = ("temperature", "top_p", "usable", "distinct_2", "self_bleu", "invented", "nats")
+SHOWN = ("temperature", "top_p", "usable", "distinct_2", "invented", "nats")
 SHOWN += ("classifier", "divergence")
 
 
@@ -59,43 +59,40 @@ class Sweep:
         self.tokens = Tokens.from_file(storage.load_tokens(data_path))
         texts, border = self.tokens.texts(), self.tokens.validation_start
         self.learned, self.held_out = texts[:border], texts[border:]
-        self.reference = evaluation.Reference(
-            limit=LIMIT,
-            num_pooled=min(len(self.held_out), NUM_DRAFTS),
-            hashes=self.model_file["originality"],
-            words={word for text in self.learned for word in split_words(text)},
-        )
-        self.known_words = self.reference.words | public_words
+        self.num_pooled = min(len(self.held_out), NUM_DRAFTS)
+        self.reference = Learned(self.model_file["originality"], self.learned)
+        self.known = Learned({}, [*self.learned, *public_words])
         self.drawer = drawing.load(self.model_file)
         weights = (self.model_file["config_json"], self.model_file["weights"])
         self.learner = Learner(model_from_weights(*weights), torch.device("cpu"), torch.float32)
 
     def human(self):
         """The line of human tweets."""
-        metrics = evaluation.measure(self.held_out, None, self.reference)
+        metrics = measure(self.held_out, LIMIT, self.num_pooled, self.reference)
         half = len(self.learned) // 2
         compared = self._compared(self.held_out, self.learned[:half], self.learned[half:])
-        return dataclasses.asdict(metrics) | compared
+        return metrics | compared
 
     def drafts(self, temperature, top_p):
         """The line of one setting."""
         settings = SamplingSettings(temperature=temperature, top_p=top_p)
         drafts = drawing.first_drafts(self.drawer, settings, NUM_DRAFTS)
         texts = [draft.text for draft in drafts]
-        metrics = evaluation.measure(texts, [draft.finished for draft in drafts], self.reference)
-        kinds = originality.copy_kinds(self.reference.hashes, texts)
+        ended = [draft.finished for draft in drafts]
+        metrics = measure(texts, LIMIT, self.num_pooled, self.reference, ended)
+        kinds = originality.copy_kinds(self.model_file["originality"], texts)
         usable = [
             draft.text
             for draft, kind in zip(drafts, kinds, strict=True)
             if draft.finished and not kind and 0 < weighted_length(draft.text) <= LIMIT
         ]
         setting = {"temperature": temperature, "top_p": top_p}
-        return setting | dataclasses.asdict(metrics) | self._compared(usable, usable, self.learned)
+        return setting | metrics | self._compared(usable, usable, self.learned)
 
     def _compared(self, texts, told_apart, learned):
         return {
             "nats": self.nats(texts[:NUM_LIKELIHOODS]),
-            "invented": new_words(texts, self.known_words),
+            "invented": measure(texts, LIMIT, 0, self.known)["new_words"],
             "classifier": classifier_accuracy(learned, self.held_out, told_apart[:NUM_DRAFTS]),
             "divergence": divergence(self.held_out, told_apart[:NUM_DRAFTS]),
         }

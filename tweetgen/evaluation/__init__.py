@@ -1,3 +1,3 @@
-from tweetgen.evaluation.measures import evaluate
+from tweetgen.evaluation.compare import Evaluation, evaluate
 
-__all__ = ["evaluate"]
+__all__ = ["Evaluation", "evaluate"]

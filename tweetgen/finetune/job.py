@@ -153,11 +153,9 @@ class FineTuning:
         self._outputs.save_finished(content)
         megabytes = self._outputs.model.stat().st_size / 1e6
         self.say(f"wrote {self._outputs.model} ({megabytes:,.0f} MB)")
-        model = load(content, self._device)
         count = NUM_DRAFTS if self._start.num_parameters < LARGE_MODEL else NUM_DRAFTS_LARGE
-        evaluation = evaluate(
-            content, self._tweets, self._sampling, count, device=self._device, model=model
-        )
+        evaluation = evaluate(content, self._tweets, self._sampling, count, device=self._device)
+        model = load(content, self._device)
         samples = [t.text for t in generate(model, [""], NUM_CARD_SAMPLES, self._sampling)]
         self._outputs.save_card(content["training"], samples, evaluation.table())
 
@@ -183,7 +181,7 @@ class FineTuning:
         with training.best_in_place():
             dtype = file_format(training.learner, self._tweets)
             weights = final_weights(training.model, dtype)
-            adapters = adapters_of(training.model)
+            adapters = {n: a.to(dtype) for n, a in adapters_of(training.model).items()}
         content = self._content(weights, hashes)
         return content | {"adapters": adapters, "training": self._record(hashes, texts[border:])}
 
@@ -213,7 +211,6 @@ class FineTuning:
             "bits_per_character": {
                 "before": history[0]["bits_per_character"],
                 "best": best["bits_per_character"],
-                "best_eos": best["eos_bits_per_character"],
             },
             "human_copy_rate": copies.human_copy_rate(hashes, held_out),
             "language": card.language_of(held_out or tweets.texts()),
