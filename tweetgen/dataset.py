@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from tokenizers import Tokenizer
@@ -126,4 +126,5 @@ class TrainingOrder:
         return tweets[self._lengths[tweets].argsort(descending=True, stable=True)]
 
 
-TokenizedTweets = Tokens
+TokenizedTweets: TypeAlias = Tokens
+PackedBatch: TypeAlias = Batch

@@ -13,8 +13,7 @@ from tweetgen.evaluation.likelihood import likelihoods
 from tweetgen.evaluation.rates import ROWS, Learned, measure
 from tweetgen.evaluation.score import FEWEST_TWEETS, Score, tell_apart
 from tweetgen.generation import drawing
-from tweetgen.models import load_pretrained, model_from_weights
-from tweetgen.models.pretrained import Pretrained
+from tweetgen.models import Pretrained, load_pretrained, model_from_weights
 from tweetgen.settings import SamplingSettings
 
 CLOSE = 0.03  # of the bits per character of human tweets
@@ -91,6 +90,7 @@ def evaluate(
     device: str = "auto",
     precision: str = "auto",
     judge: str | None = None,
+    most_tokens: int = 0,
 ) -> Evaluation:
     """Compare a model's first drafts, drawn without any check, with held-out tweets.
 
@@ -103,6 +103,7 @@ def evaluate(
         precision: of the drafts; likelihoods are always computed in float32.
         judge: the name of a model that has seen neither side, or "auto": the one this model was
             trained from, if it can be had. None leaves out what takes a judge, and its time.
+        most_tokens: a longer draft is given up; 0 means twice as many as characters are allowed.
 
     Raises:
         TweetgenError: the tokens are of another tokenizer than the model's, or the named judge
@@ -113,7 +114,8 @@ def evaluate(
             "the token file was made for another model. Give --data the file this model was "
             "trained on, or run preprocess.py with its --model."
         )
-    drawn = drawing.first_drafts(drawing.load(model_file, device, precision), settings, num_samples)
+    model = drawing.load(model_file, device, precision)
+    drawn = drawing.first_drafts(model, settings, num_samples, most_tokens)
     drafts, place, texts = [draft.text for draft in drawn], choose_device(device), tokens.texts()
     known, held_out = texts[: tokens.validation_start], texts[tokens.validation_start :]
     human = evenly_spaced(held_out or known, num_samples)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tweetgen.models.pretrained import Pretrained
+from tweetgen.models import Pretrained
 from tweetgen.tokenizer import encoder
 
 LOW_RANK = 100  # GLTR (arXiv 1906.04043) counts tokens by such ranks: machines seldom go below
