@@ -41,7 +41,6 @@ def training(results):
     names = {
         "tweetgen": "tweetgen",
         "tweetgen-lora": "tweetgen, LoRA",
-        "tweetgen-compile": "tweetgen, --compile",
         "trainer": "transformers.Trainer, defaults",
         "trainer-best": "transformers.Trainer, best settings",
         "trl": "TRL's SFTTrainer, without padding",

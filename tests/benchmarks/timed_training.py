@@ -53,12 +53,12 @@ def main():
             found[f"{looks.pop(0):g}"] = round(seen.bits_per_character, 4)
     seconds = training.seconds
     job.finish()
-    history = [round(entry["bits_per_character"], 4) for entry in training.history]
+    history = [round(entry["bits_per_character"], 4) for entry in training.position.history]
     found = {"0": history[0]} | found | {f"{arguments.max_minutes:g}": min(history)}
     figures = {
         "bits_per_character": found,  # after so many minutes
         "tokens_per_second": round(num_tokens / seconds, 1),
-        "epochs": round(training.step / training.steps_per_epoch, 2),
+        "epochs": round(training.position.step / training.steps_per_epoch, 2),
         "learning_rate": training.peak,
         "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6),
     }

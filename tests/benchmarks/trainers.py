@@ -6,11 +6,12 @@
 SYSTEM is one of
 tweetgen         this project's training loop with its default settings, but training all weights
 tweetgen-lora    the same with adapters, its default for large models
-tweetgen-compile the same with all weights and --compile
 trainer          transformers.Trainer as it is: padded to the longest of a batch, dropout as the
                  model's config has it, learning rate 5e-5
 trainer-best     the same with batches of equal length, no dropout, bf16 where the processor has it,
                  tweetgen's learning rate, and a cosine, which serves it better than no schedule
+trainer-peft     as trainer-best, but adapters of peft: rank 16, on all linear layers, tweetgen's
+                 learning rate for adapters
 trl              TRL's SFTTrainer without padding: the tweets of a batch stand in one row, each one
                  sees only itself; no dropout, precision, learning rate and schedule as above
 concatenate      as trainer-best, on blocks of BLOCK tokens cut from all tweets one after another,
@@ -39,10 +40,11 @@ WARM_UP_STEPS = 2
 OURS = {
     "tweetgen": {"lora_rank": 0},
     "tweetgen-lora": {"lora_rank": 16},
-    "tweetgen-compile": {"lora_rank": 0, "compile": True},
 }
 # The learning rate of tweetgen for models/base
 SCHEDULE = {"learning_rate": 5.7e-4, "lr_scheduler_type": "cosine", "warmup_steps": 0.05}
+ADAPTER_RATE = 2.4e-3  # of tweetgen for SmolLM2-135M
+GROUPED = ("trainer-best", "trainer-peft")  # batches of similar lengths
 DROPOUTS = ("attn_pdrop", "embd_pdrop", "resid_pdrop")  # GPT-2's; Llama types have none
 QUIET = {
     "use_cpu": True,
@@ -86,6 +88,7 @@ def tweetgen(system, folder, token_file, plan, meter):
     from tweetgen.device import choose_precision
     from tweetgen.settings import TrainingSettings
     from tweetgen.training import StepReport, Training
+    from tweetgen.training.lora import final_weights
 
     tokens = Tokens.from_file(storage.load_tokens(token_file))
     settings = TrainingSettings(epochs=1000, patience=0, **OURS[system], **plan)
@@ -101,8 +104,9 @@ def tweetgen(system, folder, token_file, plan, meter):
     for report in training.run():
         if isinstance(report, StepReport):
             meter.add(report.tokens)
-    model.load_state_dict(training.finish(), strict=False)
-    return model
+    with training.best_in_place():
+        weights = final_weights(training.model, torch.float32)
+    return models.model_from_weights(models.config_json_of(training.model), weights)
 
 
 def rows_of(tokens, whole):
@@ -151,6 +155,16 @@ def load(folder, keep_dropout=False):
     return kind.from_pretrained(folder, config=config, dtype="float32")
 
 
+def with_adapters(model):
+    """The model with peft's adapters, as many as tweetgen's."""
+    import peft
+
+    config = peft.LoraConfig(
+        r=16, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    return peft.get_peft_model(model, config)
+
+
 def has_bf16():
     """Whether the processor multiplies in bf16; where it does not, that is slower than float32."""
     features = torch.cpu.get_capabilities()
@@ -194,10 +208,12 @@ def trainer(system, folder, token_file, plan, meter):
     if system == "concatenate":
         batch = max(1, round(batch * mean_length(tokens) / BLOCK))
     settings = {} if is_plain else {"bf16": has_bf16(), **SCHEDULE}
-    if system == "trainer-best" and "max_steps" in plan:
+    if system == "trainer-peft":
+        model, settings["learning_rate"] = with_adapters(model), ADAPTER_RATE
+    if system in GROUPED and "max_steps" in plan:
         settings["train_sampling_strategy"] = "sequential"
         rows = batches_of_all_lengths(rows, batch, plan["max_steps"])
-    elif system == "trainer-best":
+    elif system in GROUPED:
         settings |= {"train_sampling_strategy": "group_by_length", "length_column_name": "length"}
 
     def loss_of(rows):
