@@ -91,6 +91,7 @@ def evaluate(
     precision: str = "auto",
     judge: str | None = None,
     model: drawing.TweetModel | None = None,
+    most_tokens: int = 0,
 ) -> Evaluation:
     """Compare a model's first drafts, drawn without any check, with held-out tweets.
 
@@ -104,6 +105,7 @@ def evaluate(
         judge: the name of a model that has seen neither side, or "auto": the one this model was
             trained from, if it can be had. None leaves out what takes a judge, and its time.
         model: `model_file` as `drawing.load` gives it, where it is loaded already.
+        most_tokens: a longer draft is given up; 0 means twice as many as characters are allowed.
 
     Raises:
         TweetgenError: the tokens are of another tokenizer than the model's, or the named judge
@@ -115,7 +117,7 @@ def evaluate(
             "trained on, or run preprocess.py with its --model."
         )
     model = model or drawing.load(model_file, device, precision)
-    drawn = drawing.first_drafts(model, settings, num_samples)
+    drawn = drawing.first_drafts(model, settings, num_samples, most_tokens)
     drafts, place, texts = [draft.text for draft in drawn], choose_device(device), tokens.texts()
     known, held_out = texts[: tokens.validation_start], texts[tokens.validation_start :]
     human = evenly_spaced(held_out or known, num_samples)

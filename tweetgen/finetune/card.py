@@ -33,11 +33,11 @@ CARD = """\
 
 ## What it writes
 
-Drawn with the default settings, not selected:
+Its first drafts that came to an end, with the default settings:
 
 {samples}
 
-Its first drafts, none of them drawn again, beside tweets of the data:
+More of its first drafts, ended or not, beside tweets of the data:
 
 ```
 {evaluation}

@@ -16,7 +16,7 @@ from tweetgen.finetune import card
 from tweetgen.finetune.files import Outputs
 from tweetgen.finetune.rounding import file_format
 from tweetgen.finetune.start import architecture_fingerprint, describe_data, starting_model
-from tweetgen.generation.drawing import first_drafts, generate, load
+from tweetgen.generation.drawing import first_drafts, load
 from tweetgen.models import check_exportable, export
 from tweetgen.settings import SamplingSettings, TrainingSettings
 from tweetgen.text import copies
@@ -25,11 +25,11 @@ from tweetgen.training.lora import adapters_of, final_weights, frozen_fingerprin
 from tweetgen.training.ranks import Ranks
 
 SAMPLE_TOKENS = 80  # a longer draft is no tweet, and takes a large model half a minute to end
-NUM_CARD_SAMPLES = 5
+NUM_CARD_SAMPLES, NUM_SAMPLED = 5, 16  # shown: the first of so many drafts that end
 GO_ON = "the training is saved: free some, and add --resume"
-# Drafts in the card's table; generate.py --evaluate draws 500. Two cores draw 64 of SmolLM2-135M,
-# one batch, in about 8 s, and 100 of models/base in 1 s.
-NUM_DRAFTS, NUM_DRAFTS_LARGE, LARGE_MODEL = 100, 64, 50e6
+# Drafts in the card's table; generate.py --evaluate draws 500. A model of 50 million parameters
+# draws fewer, so that a model which seldom ends a draft is done with them in 15 s on two cores.
+NUM_DRAFTS, NUM_DRAFTS_LARGE, LARGE_MODEL, MOST_TOKENS = 100, 50, 50e6, 100
 
 
 class FineTuning:
@@ -153,13 +153,19 @@ class FineTuning:
         self._outputs.save_finished(content)
         megabytes = self._outputs.model.stat().st_size / 1e6
         self.say(f"wrote {self._outputs.model} ({megabytes:,.0f} MB)")
-        model = load(content, self._device)
         count = NUM_DRAFTS if self._start.num_parameters < LARGE_MODEL else NUM_DRAFTS_LARGE
         evaluation = evaluate(
-            content, self._tweets, self._sampling, count, device=self._device, model=model
+            content,
+            self._tweets,
+            self._sampling,
+            count,
+            device=self._device,
+            most_tokens=MOST_TOKENS,
         )
-        samples = [t.text for t in generate(model, [""], NUM_CARD_SAMPLES, self._sampling)]
-        self._outputs.save_card(content["training"], samples, evaluation.table())
+        model = load(content, self._device)
+        drafts = first_drafts(model, self._sampling, NUM_SAMPLED, MOST_TOKENS)
+        samples = [draft.text for draft in drafts if draft.finished and draft.text.strip()]
+        self._outputs.save_card(content["training"], samples[:NUM_CARD_SAMPLES], evaluation.table())
 
     def export(self, folder: str, formats: Sequence[str]) -> None:
         """Write the finished model as what other programs load, its card beside it.
@@ -183,7 +189,7 @@ class FineTuning:
         with training.best_in_place():
             dtype = file_format(training.learner, self._tweets)
             weights = final_weights(training.model, dtype)
-            adapters = adapters_of(training.model)
+            adapters = {n: a.to(dtype) for n, a in adapters_of(training.model).items()}
         content = self._content(weights, hashes)
         return content | {"adapters": adapters, "training": self._record(hashes, texts[border:])}
 
@@ -213,7 +219,6 @@ class FineTuning:
             "bits_per_character": {
                 "before": history[0]["bits_per_character"],
                 "best": best["bits_per_character"],
-                "best_eos": best["eos_bits_per_character"],
             },
             "human_copy_rate": copies.human_copy_rate(hashes, held_out),
             "language": card.language_of(held_out or tweets.texts()),

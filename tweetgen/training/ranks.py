@@ -9,8 +9,7 @@ import torch
 import torch.distributed
 from torch import Tensor
 
-from tweetgen.errors import TweetgenError
-from tweetgen.models.quiet import first_line
+from tweetgen.errors import TweetgenError, first_line
 
 
 @dataclasses.dataclass(frozen=True)
