@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     workers = choose_num_workers(len(raw), arguments.workers)
     tweets = stages.clean_tweets(raw, cleaning, excluded, workers)
     del raw
-    gc.collect()  # the processes' futures are cycles, and hold the raw texts: 150 MB of a million
+    gc.collect()  # cycles of started processes hold the raw texts still: 150 MB of a million
     count(tweets)
     tweets = stages.drop_copies(tweets, selection, workers)
     if arguments.new_vocabulary:

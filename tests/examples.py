@@ -1,4 +1,7 @@
-"""Small, right contents of the two files that pass between the stages, and their comparison."""
+"""Raw tweets, small right contents of the two files that pass between the stages, comparison."""
+
+import json
+import random
 
 import torch
 
@@ -6,6 +9,22 @@ from tests.tiny import byte_tokenizer_json, tiny_config, tiny_model
 from tweetgen.storage import fingerprint
 
 EOS = 256
+WORDS = ["the", "a", "lamp", "tram", "bell", "coat", "hall", "drawer", "found", "lost", "quiet"]
+
+
+def write_tweets(path, texts):
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps({"text": text}) + "\n" for text in texts)
+
+
+def sentences(num_texts, seed=0):
+    """Different sentences of five to nine words."""
+    choose = random.Random(seed)
+    texts = (
+        " ".join([*choose.choices(WORDS, k=choose.randint(4, 8)), str(number)])
+        for number in range(num_texts)
+    )
+    return list(texts)
 
 
 def equal(left: object, right: object) -> bool:

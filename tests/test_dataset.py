@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tiny import END, END_ID, byte_tokenizer_json, tiny_tokens
-from tweetgen.dataset import TrainingOrder, join, make_batch
+from tweetgen.dataset import TrainingOrder, make_batch
 from tweetgen.tokenizer import encoder
 
 
@@ -23,13 +23,6 @@ def test_encoder_ignores_a_truncation_saved_with_the_tokenizer():
     tokenizer.enable_truncation(4)
     ids = encoder(tokenizer.to_str()).encode("longer than four", add_special_tokens=False).ids
     assert len(ids) == len("longer than four")
-
-
-def test_join_ends_each_tweet_with_eos():
-    ids, offsets = join([[5, 6], [7]], 0)
-    assert ids.tolist() == [5, 6, 0, 7, 0]
-    assert offsets.tolist() == [0, 3, 5]
-    assert (ids.dtype, offsets.dtype) == (torch.int32, torch.int64)
 
 
 def test_batch_rows_are_eos_tweet_eos():

@@ -22,8 +22,7 @@ import fine_tune
 import preprocess
 from tests.benchmarks import harness
 from tests.conftest import PROJECT
-from tests.examples import tokens_content
-from tests.test_end_to_end import write_tweets
+from tests.examples import sentences, tokens_content, write_tweets
 from tests.tiny import tiny_model_folder
 from tweetgen import storage
 
@@ -31,7 +30,7 @@ RESULTS = PROJECT / "tests" / "benchmarks" / "results" / "kills.json"
 TRAIN = ["--data", "tokens.pkl", "--output_path", "out/a.pt", "--batch_size", "2"]
 TRAIN += ["--epochs", "3", "--patience", "0", "--learning_rate", "0.003"]
 TRAIN += ["--save_minutes", "0.0005"]
-PREPROCESS = ["--data_path", "tweets.csv", "--model", "tiny", "--workers", "2"]
+PREPROCESS = ["--data_path", "tweets.jsonl", "--model", "tiny", "--workers", "2"]
 
 
 def start(folder, main, arguments):
@@ -120,7 +119,7 @@ def kill_trainings(folder, num_kills, choose):
 def kill_preprocessing(folder, num_kills, choose):
     """Kill preprocessing at random moments; how many kills hit a running one."""
     tiny_model_folder(folder / "tiny")
-    write_tweets(folder / "tweets.csv")
+    write_tweets(folder / "tweets.jsonl", sentences(60))
     whole = timed(folder, preprocess.main, PREPROCESS)
     expected, hits = (folder / "data" / "processed.pkl").read_bytes(), 0
     while hits < num_kills:

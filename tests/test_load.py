@@ -10,7 +10,7 @@ import pytest
 
 from tests.benchmarks import harness
 from tests.conftest import PROJECT
-from tests.test_preprocess import sentences, write_tweets
+from tests.examples import sentences, write_tweets
 from tweetgen import storage
 
 RESULTS = PROJECT / "tests" / "benchmarks" / "results" / "load.json"
@@ -44,19 +44,25 @@ def run(script, *flags):
     return harness.run([sys.executable, script, *flags], watched=True)
 
 
+def preprocess(folder, num_tweets, *flags):
+    """The run of preprocess.py over so many made-up tweets, and the token file it wrote."""
+    write_tweets(folder / "tweets.jsonl", sentences(num_tweets))
+    paths = ["--data_path", folder / "tweets.jsonl", "--output_path", folder / "out.pkl"]
+    model = ["--model", PROJECT / "models" / "base"]
+    return run("preprocess.py", *paths, *model, *flags), folder / "out.pkl"
+
+
 def test_a_million_tweets_are_preprocessed_in_less_than_a_gigabyte(tmp_path):
-    write_tweets(tmp_path / "tweets.jsonl", sentences(1_000_000))
-    flags = ["--data_path", tmp_path / "tweets.jsonl", "--output_path", tmp_path / "out.pkl"]
-    peak = run("preprocess.py", *flags, "--workers", 2).peak_bytes
+    done, tokens = preprocess(tmp_path, 1_000_000, "--workers", 2)
+    peak = done.peak_bytes
     keep(preprocessing_1_000_000_tweets_gigabytes=peak / GIGABYTE)
     assert 0 < peak < GIGABYTE
-    assert len(storage.load_tokens(tmp_path / "out.pkl")["offsets"]) > 900_000
+    assert len(storage.load_tokens(tokens)["offsets"]) > 900_000
 
 
 def test_a_hundred_thousand_tweets_are_trained_on_in_less_than_two_gigabytes(tmp_path):
-    write_tweets(tmp_path / "tweets.jsonl", sentences(100_000))
-    tokens, model = tmp_path / "out.pkl", tmp_path / "out.pt"
-    run("preprocess.py", "--data_path", tmp_path / "tweets.jsonl", "--output_path", tokens)
+    _, tokens = preprocess(tmp_path, 100_000)
+    model = tmp_path / "out.pt"
     limits = ["--max_steps", 100, "--batch_size", 16]
     peak = run("fine_tune.py", "--data", tokens, "--output_path", model, *limits).peak_bytes
     keep(training_on_100_000_tweets_gigabytes=peak / GIGABYTE)
@@ -64,9 +70,8 @@ def test_a_hundred_thousand_tweets_are_trained_on_in_less_than_two_gigabytes(tmp
 
 
 def test_ten_thousand_tweets_need_no_more_memory_than_a_thousand(tmp_path):
-    write_tweets(tmp_path / "tweets.jsonl", sentences(2_000))
-    tokens, model = tmp_path / "out.pkl", tmp_path / "out.pt"
-    run("preprocess.py", "--data_path", tmp_path / "tweets.jsonl", "--output_path", tokens)
+    _, tokens = preprocess(tmp_path, 2_000)
+    model = tmp_path / "out.pt"
     run("fine_tune.py", "--data", tokens, "--output_path", model, "--max_steps", 2)
     output = harness.run([sys.executable, "-c", GENERATE, model]).output
     early, late = (int(number) / GIGABYTE for number in output.split())

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -16,12 +15,11 @@ import torch
 
 import preprocess
 from tests.conftest import PROJECT
-from tests.tiny import CONTEXT_LENGTH, END, byte_tokenizer_json, tiny_model_folder
-from tweetgen import models, storage
+from tests.examples import model_content, sentences, write_tweets
+from tests.tiny import CONTEXT_LENGTH, END, tiny_model_folder
+from tweetgen import storage
 from tweetgen.text.keys import canonical_key
 from tweetgen.tokenizer import encoder
-
-WORDS = ["the", "a", "lamp", "tram", "bell", "coat", "hall", "drawer", "found", "lost", "quiet"]
 
 
 @pytest.fixture(scope="module")
@@ -43,21 +41,6 @@ def run(tmp_path, model, monkeypatch, capsys):
         return storage.load_tokens("out.pkl")
 
     return run
-
-
-def write_tweets(path, texts):
-    with open(path, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps({"text": text}) + "\n" for text in texts)
-
-
-def sentences(num_texts, seed=0):
-    """Different sentences of five to nine words."""
-    choose = random.Random(seed)
-    texts = (
-        " ".join([*choose.choices(WORDS, k=choose.randint(4, 8)), str(number)])
-        for number in range(num_texts)
-    )
-    return list(texts)
 
 
 def texts_of(content):
@@ -132,12 +115,12 @@ def test_the_result_does_not_depend_on_the_number_of_workers(run, tmp_path):
     assert results[0] == results[1] == results[2]
 
 
-def test_the_tokenizer_may_be_that_of_an_earlier_model_file(run, monkeypatch):
-    asked = []
-    tokenizer = models.PretrainedTokenizer(byte_tokenizer_json(), 256, CONTEXT_LENGTH)
-    monkeypatch.setattr(models, "load_tokenizer", lambda name: asked.append(name) or tokenizer)
+def test_the_tokenizer_may_be_that_of_an_earlier_model_file(run):
+    earlier = model_content()
+    storage.save_model("earlier.pt", earlier)
     content = run(sentences(20), "--model", "earlier.pt")
-    assert asked == ["earlier.pt"] and content["tokenizer_name"] == "earlier.pt"
+    assert content["tokenizer_name"] == "earlier.pt"
+    assert content["tokenizer_json"] == earlier["tokenizer_json"]
     assert sorted(texts_of(content)) == sorted(sentences(20))
 
 

@@ -8,7 +8,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from tweetgen.dataset import TokenizedTweets, join
+from tweetgen.dataset import TokenizedTweets
 from tweetgen.storage import fingerprint
 from tweetgen.tokenizer import encoder
 
@@ -90,7 +90,8 @@ def tiny_tokens(texts: Sequence[str], num_validation: int = 0) -> TokenizedTweet
     tokenizer_json = byte_tokenizer_json()
     encode = encoder(tokenizer_json).encode
     tweets = [encode(text, add_special_tokens=False).ids for text in texts]
-    ids, offsets = join(tweets, END_ID)
+    ids = torch.tensor([i for tweet in tweets for i in (*tweet, END_ID)], dtype=torch.int32)
+    offsets = torch.tensor([0, *(len(tweet) + 1 for tweet in tweets)]).cumsum(0)
     validation_start = len(texts) - num_validation
     return TokenizedTweets(
         ids=ids,

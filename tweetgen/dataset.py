@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -60,17 +59,6 @@ class TokenizedTweets:
     def lengths(self) -> Tensor:
         """TokenizedTweets of each tweet, EOS included; int64 (tweets,)."""
         return self.offsets[1:] - self.offsets[:-1]
-
-
-def join(tweets: Sequence[Sequence[int]], eos_token_id: int) -> tuple[Tensor, Tensor]:
-    """`ids` and `offsets` of a token file, from the ids of each tweet without EOS.
-
-    [[5, 6], [7]] with EOS 0 -> ids [5, 6, 0, 7, 0], offsets [0, 3, 5]
-    """
-    lengths = torch.tensor([len(tweet) + 1 for tweet in tweets], dtype=torch.int64)
-    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-    ids = torch.tensor([i for tweet in tweets for i in (*tweet, eos_token_id)], dtype=torch.int32)
-    return ids, offsets
 
 
 class PackedBatch(NamedTuple):
