@@ -1,7 +1,7 @@
 """X's official conformance cases (twitter-text), read from the outside data folder.
 
-All extraction cases but those of $cashtags, which tweetgen leaves alone, 22 + 2 counting cases of config v3 and 20 of v2 pass, so no list of
-misses is kept: a miss fails its section.
+All extraction cases but those of $cashtags, which tweetgen leaves alone, 22 + 2 counting cases of
+config v3 and 20 of v2 pass, so no list of misses is kept: a miss fails its section.
 """
 
 import pytest

@@ -17,7 +17,8 @@ NOT_BEFORE = re.compile(r"(?:[\w$€£¥#@/=+.,-]|\d:)\Z")
 NOT_AFTER = re.compile(r"[\w%€£]|[.,:/-]\d")
 # Numbers are told from prices, years, scores, ids and dates by a form that only telephones have.
 PHONE = re.compile(
-    rf"\+\d{{1,3}}{_GAP}?(?:\(0?\d{{1,5}}\){_GAP}?)?\d{{1,5}}(?:{_GAP}?\d{{2,5}}){{1,5}}"  # +44 20 7946 0958
+    # "+44 20 7946 0958", "+44 (0)20 79460958"
+    rf"\+\d{{1,3}}{_GAP}?(?:\(0?\d{{1,5}}\){_GAP}?)?\d{{1,5}}(?:{_GAP}?\d{{2,5}}){{1,5}}"
     rf"|(?:\+?1{_GAP})?\(\d{{3}}\){_GAP}?\d{{3}}{_GAP}?\d{{4}}"  # (555) 123-4567
     rf"|(?:\+?1{_GAP})?[2-9]\d{{2}}({_GAP})\d{{3}}\1\d{{4}}"  # 555-123-4567
     rf"|1?[38]00{_GAP}\d{{3}}{_GAP}\d{{3,4}}"  # 1800 123 456

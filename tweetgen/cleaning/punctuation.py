@@ -23,28 +23,8 @@ de con por para y en sobre avec par pour et von mit und
 """
 PREPOSITIONS = frozenset(_PREPOSITIONS.split())
 BEFORE_PREPOSITION = frozenset(["according", "due", "because", "along", "together", "instead"])
-ARTICLES = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "my",
-        "our",
-        "your",
-        "his",
-        "her",
-        "their",
-        "el",
-        "la",
-        "los",
-        "las",
-        "un",
-        "una",
-        "le",
-        "les",
-        "des",
-    ]
-)
+_ARTICLES = "the a an my our your his her their el la los las un una le les des"
+ARTICLES = frozenset(_ARTICLES.split())
 CONJUNCTIONS = frozenset(("and", "or", "&", "+"))
 PLACES = frozenset(("at", "of", "on", "in", "to"))  # "a talk at NAME, Ann Lee will ..."
 BEFORE_LINK = frozenset(("via", "by", "from", "at", "and", "or", "&", "@", "w/"))  # "register at"
@@ -56,11 +36,10 @@ NO_NOUN = re.compile(
 )
 VERB = re.compile(r"(?:is|was|are|were|has|have|will|can|said|says)\b")
 CAPITAL = re.compile(r"(?!I\b)[A-Z]")  # a name goes on: "with NAME Schulz"
-NEXT_IN_LIST = (
-    re.compile(  # "NAME, Bob and ...", "NAME and I", "NAME & my dog"; not "NAME and went"
-        r"(?:, |(?:and|&|y|et|und) )"
-        r"(?=[A-Z]|(?:my|your|his|her|our|their|the|all|others?|more|many|I)\b)"
-    )
+# "NAME, Bob and ...", "NAME and I", "NAME & my dog"; not "NAME and went"
+NEXT_IN_LIST = re.compile(
+    r"(?:, |(?:and|&|y|et|und) )"
+    r"(?=[A-Z]|(?:my|your|his|her|our|their|the|all|others?|more|many|I)\b)"
 )
 POSSESSIVE = re.compile(r"['’]s(?!\w) *")  # "NAME's dog"
 
