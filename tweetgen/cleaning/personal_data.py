@@ -2,7 +2,7 @@
 
 import re
 
-from tweetgen.text.lenient import LINK_MARK
+from tweetgen.cleaning.punctuation import NAME_MARK
 
 # "me@mail.example.com"; not "@name", "a@b"
 EMAIL = re.compile(
@@ -36,7 +36,7 @@ LONGEST_BEFORE = 32
 
 def mark_addresses(text: str) -> str:
     """The text with a mark for each e-mail address."""
-    return EMAIL.sub(LINK_MARK, text) if AT_DOMAIN.search(text) else text
+    return EMAIL.sub(NAME_MARK, text) if AT_DOMAIN.search(text) else text
 
 
 def mark_telephones(text: str) -> str:
@@ -51,4 +51,4 @@ def _mark_if_phone(match: re.Match[str]) -> str:
     is_phone = PHONE.fullmatch(number) or (PLAIN.fullmatch(number) and BEFORE_PLAIN.search(before))
     if not is_phone or NOT_BEFORE.search(before) or NOT_AFTER.match(text, end):
         return match[0]
-    return match[0].removesuffix(number) + LINK_MARK
+    return match[0].removesuffix(number) + NAME_MARK
