@@ -130,7 +130,7 @@ def _without_words_for_name(left: str, right: str) -> tuple[str, str]:
         return left[:-1], right
     if word in PREPOSITIONS and (no_noun or not CAPITAL.match(right)):
         left = _without_last_word(_without_last_word(left, PREPOSITIONS), BEFORE_PREPOSITION)
-    elif word in ("a", "an") and left:  # "a NAME employee"
+    elif word in ("a", "an") and not no_noun:  # "a NAME employee"
         left = left[: 1 - len(word) or None] + ("n" if right[0] in "aeioAEIO" else "")
     return left, right
 
