@@ -8,7 +8,7 @@ NAME = "@user"
 SIGNS = ("<", "[", "{", "URL", "_U")  # a text without these has no placeholder
 _IN_BRACKETS = r"(?:[<\[{{]{{1,2}}|__|\$) ?@?(?i:{}) ?(?:[>\]}}]{{1,2}}|__|\$)"
 LINK_PLACEHOLDER = re.compile(
-    "HTTPURL|" + _IN_BRACKETS.format(r"(?:HTTP)?URLS?(?:_?\d+)?|LINK|HTTPS?|WEBSITE")
+    r"HTTPURL|\bURL_\d+\b|" + _IN_BRACKETS.format(r"(?:HTTP)?URLS?(?:_?\d+)?|LINK|HTTPS?|WEBSITE")
 )
 NAME_PLACEHOLDER = re.compile(
     "AT_USER|@?" + _IN_BRACKETS.format(r"(?:USER|USER_?NAME|MENTION|HANDLE)S?(?:_?\d+)?")
