@@ -44,10 +44,15 @@ def run(script, *flags):
     return harness.run([sys.executable, script, *flags], watched=True)
 
 
+def preprocessed(tweets, tokens, *flags):
+    line = ["--data_path", tweets, "--output_path", tokens, "--model", "models/base"]
+    return run("preprocess.py", *line, *flags)
+
+
 def test_a_million_tweets_are_preprocessed_in_less_than_a_gigabyte(tmp_path):
     write_tweets(tmp_path / "tweets.jsonl", sentences(1_000_000))
-    flags = ["--data_path", tmp_path / "tweets.jsonl", "--output_path", tmp_path / "out.pkl"]
-    peak = run("preprocess.py", *flags, "--workers", 2).peak_bytes
+    tweets, tokens = tmp_path / "tweets.jsonl", tmp_path / "out.pkl"
+    peak = preprocessed(tweets, tokens, "--workers", 2).peak_bytes
     keep(preprocessing_1_000_000_tweets_gigabytes=peak / GIGABYTE)
     assert 0 < peak < GIGABYTE
     assert len(storage.load_tokens(tmp_path / "out.pkl")["offsets"]) > 900_000
@@ -56,7 +61,7 @@ def test_a_million_tweets_are_preprocessed_in_less_than_a_gigabyte(tmp_path):
 def test_a_hundred_thousand_tweets_are_trained_on_in_less_than_two_gigabytes(tmp_path):
     write_tweets(tmp_path / "tweets.jsonl", sentences(100_000))
     tokens, model = tmp_path / "out.pkl", tmp_path / "out.pt"
-    run("preprocess.py", "--data_path", tmp_path / "tweets.jsonl", "--output_path", tokens)
+    preprocessed(tmp_path / "tweets.jsonl", tokens)
     limits = ["--max_steps", 100, "--batch_size", 16]
     peak = run("fine_tune.py", "--data", tokens, "--output_path", model, *limits).peak_bytes
     keep(training_on_100_000_tweets_gigabytes=peak / GIGABYTE)
@@ -66,7 +71,7 @@ def test_a_hundred_thousand_tweets_are_trained_on_in_less_than_two_gigabytes(tmp
 def test_ten_thousand_tweets_need_no_more_memory_than_a_thousand(tmp_path):
     write_tweets(tmp_path / "tweets.jsonl", sentences(2_000))
     tokens, model = tmp_path / "out.pkl", tmp_path / "out.pt"
-    run("preprocess.py", "--data_path", tmp_path / "tweets.jsonl", "--output_path", tokens)
+    preprocessed(tmp_path / "tweets.jsonl", tokens)
     run("fine_tune.py", "--data", tokens, "--output_path", model, "--max_steps", 2)
     output = harness.run([sys.executable, "-c", GENERATE, model]).output
     early, late = (int(number) / GIGABYTE for number in output.split())
