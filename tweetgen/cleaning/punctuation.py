@@ -13,7 +13,7 @@ NAME_MARK = LINK_MARK + "\1"  # begins like the other: one search for a constant
 
 _BETWEEN = r"(?:(?:and|or|y|et|und|[Vv]ia|by|with|w/|from|for|at|to|of|on|in) *+)?"
 # Marks with nothing but separators between them are one gap: "NAME, NAME and NAME"
-GAPS = re.compile(rf"(\x00\x01?(?:[ ,;:&+/|•·]*+{_BETWEEN}\x00\x01?)*+)")
+GAPS = re.compile(rf"(\x00\x01?(?:[ ,;&+/|•·]*+{_BETWEEN}\x00\x01?)*+)")
 
 # Words that make no sense without the name after them: "great talk by", "so true! cc:", "me and"
 _PREPOSITIONS = """
@@ -138,7 +138,7 @@ def _without_words_for_name(left: str, right: str) -> tuple[str, str]:
 def _with_punctuation(left: str, right: str, is_apart: bool) -> tuple[str, str]:
     """Both sides with one space between them, or with the punctuation of one of them."""
     if left[-1] in OPENING or (left[-1] in "\"'" and not left[-2:-1].strip()):
-        return left, right.lstrip(",;:. ")
+        return left, right.lstrip(",;: ")
     closing = CLOSING.match(right)
     if not closing or EMOTICON.match(right) or (is_apart and right[closing.end() :][:1].strip()):
         return left + " ", right
