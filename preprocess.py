@@ -46,15 +46,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def resolve(name: str) -> str:
-    """The model that a name means on this machine."""
-    from tweetgen import models
-
-    if hasattr(models, "resolve"):
-        return str(models.resolve(name, console.say))
-    return "models/base" if name == "auto" else name
-
-
 @console.command("preprocess")
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
@@ -64,14 +55,14 @@ def main(argv: list[str] | None = None) -> int:
     selection = console.settings_from(arguments, SelectionSettings)
     outputs = (arguments.output_path, arguments.cleaned_path)
     check_outputs(outputs, [*arguments.data_path, arguments.exclude, arguments.model])
-    from tweetgen.models import load_tokenizer
+    from tweetgen.models import load_tokenizer, resolve
     from tweetgen.preprocessing import output, stages
     from tweetgen.preprocessing.counts import count
     from tweetgen.preprocessing.parallel import choose_num_workers
     from tweetgen.reading import read
     from tweetgen.text.wordlist import load_wordlist
 
-    model = resolve(arguments.model)
+    model = resolve(arguments.model, console.say)
     tokenizer = load_tokenizer(model)
     excluded = load_wordlist(arguments.exclude) if arguments.exclude else None
     raw = stages.choose_dates(read(arguments.data_path, reading, console.say), reading)

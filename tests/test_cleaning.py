@@ -77,6 +77,8 @@ def test_links_go_and_leave_well_formed_text(text, expected):
         ("Great talk by @ann!", "Great talk!"),
         ("Thanks to @ann for coming", "Thanks for coming"),
         ("thanks to the @team for all", "thanks for all"),
+        ("it was such a a @name", "it was such a"),
+        ("met @a, @b; @c: congrats to all", "met: congrats to all"),
         ("Nice (via @ann)", "Nice"),
         ("well done. cc: @ann @bob", "well done."),
         ("with @ann, @bob and @cy today", "today"),

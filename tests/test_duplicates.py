@@ -6,25 +6,25 @@ import time
 import numpy as np
 import pytest
 
-from tweetgen.preprocessing import duplicates
-from tweetgen.text.keys import canonical_key
+from tweetgen.preprocessing import near as near_module
+from tweetgen.text.keys import canonical_key, hash_keys
 
 WORDS = ["the", "a", "lamp", "tram", "bell", "coat", "hall", "drawer", "found", "lost", "quiet"]
 
 
 def near(keys, threshold):
-    signed = duplicates.signatures(keys, duplicates.signature_type(threshold))
+    signed = near_module.signatures(keys, near_module.signature_type(threshold))
 
     def keys_of(candidates):
         return {int(place): keys[place] for place in np.flatnonzero(candidates)}
 
-    return duplicates.near_copies(signed, threshold, keys_of).tolist()
+    return near_module.near_copies(signed, threshold, keys_of).tolist()
 
 
 def near_one_by_one(keys, threshold):
     """The definition: each compared with all before it."""
     return [
-        any(duplicates.similarity(earlier, key) >= threshold for earlier in keys[:place])
+        any(near_module.similarity(earlier, key) >= threshold for earlier in keys[:place])
         for place, key in enumerate(keys)
     ]
 
@@ -47,17 +47,17 @@ def variants(num_texts, seed):
 
 def test_of_equal_keys_the_first_stays():
     keys = ["b", "a", "b", "c", "a", "b"]
-    first = duplicates.first_copies(duplicates.hash_keys(keys))
+    first = near_module.first_copies(hash_keys(keys))
     assert first.tolist() == [True, True, False, True, False, False]
 
 
 def test_different_keys_have_different_hashes():
     keys = ["", "a", "b", "ab", "ba", "é", "e\u0301", "日本", "\ud83d", "a\0", "👍", "👍🏽"]
-    assert len(set(duplicates.hash_keys(keys).tolist())) == len(keys)
+    assert len(set(hash_keys(keys).tolist())) == len(keys)
 
 
 def test_no_texts_have_no_copies():
-    assert duplicates.first_copies(duplicates.hash_keys([])).tolist() == []
+    assert near_module.first_copies(hash_keys([])).tolist() == []
     assert near([], 0.8) == []
 
 
@@ -70,9 +70,9 @@ def test_near_copies_are_those_of_the_definition(threshold):
 
 
 def test_similarity_counts_five_character_grams():
-    assert duplicates.similarity("abcdefgh", "abcdefgx") == 3 / 5  # abcde bcdef cdefg in both
-    assert duplicates.similarity("abcdef", "abcdef") == 1
-    assert duplicates.similarity("abcde", "fghij") == 0
+    assert near_module.similarity("abcdefgh", "abcdefgx") == 3 / 5  # abcde bcdef cdefg in both
+    assert near_module.similarity("abcdef", "abcdef") == 1
+    assert near_module.similarity("abcde", "fghij") == 0
 
 
 def test_short_texts_are_near_nothing_but_themselves():
@@ -87,9 +87,9 @@ def test_no_text_is_near_through_the_end_of_its_neighbour():
 
 def test_signatures_do_not_depend_on_their_neighbours():
     keys = variants(50, seed=3)
-    kind = duplicates.signature_type(0.8)
-    together = duplicates.signatures(keys, kind)
-    alone = np.concatenate([duplicates.signatures([key], kind) for key in keys])
+    kind = near_module.signature_type(0.8)
+    together = near_module.signatures(keys, kind)
+    alone = np.concatenate([near_module.signatures([key], kind) for key in keys])
     assert (together == alone).all()
 
 

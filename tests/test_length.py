@@ -8,12 +8,8 @@ import emoji
 import pytest
 
 from tests.conftest import PROJECT
-from tweetgen.text.length import (
-    extract_hashtags,
-    extract_mentions,
-    extract_urls,
-    weighted_length,
-)
+from tweetgen.text.entities import MENTION, find_hashtags, find_urls
+from tweetgen.text.length import weighted_length
 
 
 @pytest.mark.parametrize(
@@ -61,17 +57,19 @@ def test_weighted_length_without_whole_emoji_counts_each_code_point():
     assert weighted_length("👨‍👩‍👧‍👦", whole_emoji=False) == 11
 
 
-def test_entities_are_extracted_without_their_sign():
+def texts_at(spans, text):
+    return [text[start:end] for start, end in spans]
+
+
+def test_entities_are_found_between_words():
     text = "@ann see x.com/a, #tag ＃日本語 and t.co/xy's #1"
-    assert extract_mentions(text) == ["ann"]
-    assert extract_urls(text) == ["x.com/a", "t.co/xy's"]
-    assert extract_hashtags(text) == ["tag", "日本語"]
+    assert texts_at(find_urls(text), text) == ["x.com/a", "t.co/xy's"]
+    assert texts_at(find_hashtags(text), text) == ["#tag", "＃日本語"]
 
 
 def test_a_label_of_64_characters_makes_no_link():
-    assert extract_urls(f"http://{'a' * 63}.com http://{'b' * 64}.com") == [
-        f"http://{'a' * 63}.com"
-    ]
+    text = f"http://{'a' * 63}.com http://{'b' * 64}.com"
+    assert texts_at(find_urls(text), text) == [f"http://{'a' * 63}.com"]
 
 
 def test_counting_plain_text_does_not_import_emoji():
@@ -90,5 +88,5 @@ def test_a_megabyte_is_counted_in_a_second(unit):
     text = unit * (1_000_000 // len(unit.encode()))
     start = time.process_time()
     weighted_length(text)
-    extract_mentions(text), extract_hashtags(text)
+    sum(1 for _ in MENTION.finditer(text)), list(find_hashtags(text))
     assert time.process_time() - start < 1.0

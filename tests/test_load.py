@@ -44,25 +44,24 @@ def run(script, *flags):
     return harness.run([sys.executable, script, *flags], watched=True)
 
 
-def preprocess(folder, num_tweets, *flags):
-    """The run of preprocess.py over so many made-up tweets, and the token file it wrote."""
-    write_tweets(folder / "tweets.jsonl", sentences(num_tweets))
-    paths = ["--data_path", folder / "tweets.jsonl", "--output_path", folder / "out.pkl"]
-    model = ["--model", PROJECT / "models" / "base"]
-    return run("preprocess.py", *paths, *model, *flags), folder / "out.pkl"
+def preprocessed(tweets, tokens, *flags):
+    line = ["--data_path", tweets, "--output_path", tokens, "--model", "models/base"]
+    return run("preprocess.py", *line, *flags)
 
 
 def test_a_million_tweets_are_preprocessed_in_less_than_a_gigabyte(tmp_path):
-    done, tokens = preprocess(tmp_path, 1_000_000, "--workers", 2)
-    peak = done.peak_bytes
+    write_tweets(tmp_path / "tweets.jsonl", sentences(1_000_000))
+    tweets, tokens = tmp_path / "tweets.jsonl", tmp_path / "out.pkl"
+    peak = preprocessed(tweets, tokens, "--workers", 2).peak_bytes
     keep(preprocessing_1_000_000_tweets_gigabytes=peak / GIGABYTE)
     assert 0 < peak < GIGABYTE
-    assert len(storage.load_tokens(tokens)["offsets"]) > 900_000
+    assert len(storage.load_tokens(tmp_path / "out.pkl")["offsets"]) > 900_000
 
 
 def test_a_hundred_thousand_tweets_are_trained_on_in_less_than_two_gigabytes(tmp_path):
-    _, tokens = preprocess(tmp_path, 100_000)
-    model = tmp_path / "out.pt"
+    write_tweets(tmp_path / "tweets.jsonl", sentences(100_000))
+    tokens, model = tmp_path / "out.pkl", tmp_path / "out.pt"
+    preprocessed(tmp_path / "tweets.jsonl", tokens)
     limits = ["--max_steps", 100, "--batch_size", 16]
     peak = run("fine_tune.py", "--data", tokens, "--output_path", model, *limits).peak_bytes
     keep(training_on_100_000_tweets_gigabytes=peak / GIGABYTE)
@@ -70,8 +69,9 @@ def test_a_hundred_thousand_tweets_are_trained_on_in_less_than_two_gigabytes(tmp
 
 
 def test_ten_thousand_tweets_need_no_more_memory_than_a_thousand(tmp_path):
-    _, tokens = preprocess(tmp_path, 2_000)
-    model = tmp_path / "out.pt"
+    write_tweets(tmp_path / "tweets.jsonl", sentences(2_000))
+    tokens, model = tmp_path / "out.pkl", tmp_path / "out.pt"
+    preprocessed(tmp_path / "tweets.jsonl", tokens)
     run("fine_tune.py", "--data", tokens, "--output_path", model, "--max_steps", 2)
     output = harness.run([sys.executable, "-c", GENERATE, model]).output
     early, late = (int(number) / GIGABYTE for number in output.split())

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -189,7 +190,7 @@ def test_cleaned_texts_are_those_of_the_token_file(run, suffix):
     flags = ["--newlines", "keep", "--min_words", 1, "--cleaned_path", f"c.{suffix}"]
     content = run(texts, *flags)
     if suffix == "jsonl":
-        rows = pd.DataFrame(map(json.loads, open("c.jsonl", encoding="utf-8")))
+        rows = pd.DataFrame(map(json.loads, Path("c.jsonl").read_text("utf-8").splitlines()))
     elif suffix == "csv":
         rows = pd.read_csv("c.csv", dtype=str, keep_default_na=False)
     else:

@@ -1,3 +1,4 @@
-from tweetgen.cleaning.rules import Cleaned, clean
+from tweetgen.cleaning.placeholders import bare_placeholders
+from tweetgen.cleaning.rules import Cleaned, clean, cleaner
 
-__all__ = ["Cleaned", "clean"]
+__all__ = ["Cleaned", "bare_placeholders", "clean", "cleaner"]

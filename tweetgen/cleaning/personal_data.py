@@ -2,7 +2,7 @@
 
 import re
 
-from tweetgen.text.lenient import LINK_MARK
+from tweetgen.cleaning.punctuation import NAME_MARK
 
 # "me@mail.example.com"; not "@name", "a@b"
 EMAIL = re.compile(
@@ -13,21 +13,22 @@ AT_DOMAIN = re.compile(r"@(?<=[\w.%+-]@)[A-Za-z0-9-]+\.[A-Za-z]")  # eight times
 # A row of digits and separators; most texts with digits have none.
 CANDIDATE = re.compile(r"[+(0-9][0-9 .()\-\u2010-\u2013\xa0]{5,24}[0-9]")
 _GAP = r"[ .\-\u2010-\u2013\xa0]"
-NOT_BEFORE = re.compile(r"(?:[\w$€£¥#@/=+.,-]|\d:)\Z")
-NOT_AFTER = re.compile(r"[\w%€£]|[.,:/-]\d")
 # Numbers are told from prices, years, scores, ids and dates by a form that only telephones have.
-PHONE = re.compile(
-    rf"\+\d{{1,3}}{_GAP}?(?:\(0?\d{{1,5}}\){_GAP}?)?\d{{1,5}}(?:{_GAP}?\d{{2,5}}){{1,5}}"  # +44 20 7946 0958
-    rf"|(?:\+?1{_GAP})?\(\d{{3}}\){_GAP}?\d{{3}}{_GAP}?\d{{4}}"  # (555) 123-4567
-    rf"|(?:\+?1{_GAP})?[2-9]\d{{2}}({_GAP})\d{{3}}\1\d{{4}}"  # 555-123-4567
-    rf"|1?[38]00{_GAP}\d{{3}}{_GAP}\d{{3,4}}"  # 1800 123 456
-    rf"|\(?0\d{{2,4}}\)?{_GAP}\d{{3,4}}{_GAP}?\d{{3,4}}"  # 020 7946 0958
+_FORMS = (
+    # "+44 20 7946 0958", "+44 (0)20 79460958"
+    rf"\+\d{{1,3}}{_GAP}?(?:\(0?\d{{1,5}}\){_GAP}?)?\d{{1,5}}(?:{_GAP}?\d{{2,5}}){{1,5}}",
+    rf"(?:\+?1{_GAP})?\(\d{{3}}\){_GAP}?\d{{3}}{_GAP}?\d{{4}}",  # (555) 123-4567
+    rf"(?:\+?1{_GAP}?)?[2-9]\d{{2}}(?P<gap>{_GAP})\d{{3}}(?P=gap)\d{{4}}",  # 555-123-4567
+    rf"1?[38]00{_GAP}\d{{3}}{_GAP}\d{{3,4}}",  # 1800 123 456
+    # 020 7946 0958
+    rf"(?:0[1-9]\d{{1,3}}|\(0[1-9]\d{{1,3}}\)){_GAP}\d{{3,4}}{_GAP}?\d{{3,4}}",
+    # "call 9876543210": digits without a form need a word before them
+    rf"(?P<plain>\d{{3,6}}{_GAP}?\d{{2,4}}{_GAP}?\d{{3,6}})",
 )
-# "call 9876543210": digits without a form need a word before them
-PLAIN = re.compile(rf"\d{{3,6}}{_GAP}?\d{{2,4}}{_GAP}?\d{{3,6}}")
+NUMBER = re.compile(rf"(?<![\w$€£¥#@/=+.,-])(?<!\d:)(?:{'|'.join(_FORMS)})(?![\w%€£]|[.,:/-]\d)")
 BEFORE_PLAIN = re.compile(
     r"\b(?:call|contact|dial|phone|tel|text|txt|whats ?app|sms|mobile|hotline|helpline|ph|cell)\b"
-    r"[^\d\n]{0,20}\Z",
+    r"[^\d\n#]{0,20}\Z",
     re.IGNORECASE,
 )
 LONGEST_BEFORE = 32
@@ -35,19 +36,14 @@ LONGEST_BEFORE = 32
 
 def mark_addresses(text: str) -> str:
     """The text with a mark for each e-mail address."""
-    return EMAIL.sub(LINK_MARK, text) if AT_DOMAIN.search(text) else text
+    return EMAIL.sub(NAME_MARK, text) if AT_DOMAIN.search(text) else text
 
 
 def mark_telephones(text: str) -> str:
     """The text with a mark for each telephone number."""
-    return CANDIDATE.sub(_mark_if_phone, text)
+    return NUMBER.sub(_mark_if_phone, text) if CANDIDATE.search(text) else text
 
 
 def _mark_if_phone(match: re.Match[str]) -> str:
-    number = match[0] if ")" in match[0] else match[0].lstrip("(")  # "(555-123-4567)"
-    text, start, end = match.string, match.end() - len(number), match.end()
-    before = text[max(start - LONGEST_BEFORE, 0) : start]
-    is_phone = PHONE.fullmatch(number) or (PLAIN.fullmatch(number) and BEFORE_PLAIN.search(before))
-    if not is_phone or NOT_BEFORE.search(before) or NOT_AFTER.match(text, end):
-        return match[0]
-    return match[0].removesuffix(number) + LINK_MARK
+    before = match.string[max(match.start() - LONGEST_BEFORE, 0) : match.start()]
+    return match[0] if match["plain"] and not BEFORE_PLAIN.search(before) else NAME_MARK

@@ -1,14 +1,14 @@
 """What research sets write in place of links and names: HTTPURL, {link}, <user>, [USER]."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 LINK = "https://t.co/x"  # what a placeholder becomes, so that the rules for links see to it
 NAME = "@user"
 SIGNS = ("<", "[", "{", "URL", "_U")  # a text without these has no placeholder
 _IN_BRACKETS = r"(?:[<\[{{]{{1,2}}|__|\$) ?@?(?i:{}) ?(?:[>\]}}]{{1,2}}|__|\$)"
 LINK_PLACEHOLDER = re.compile(
-    "HTTPURL|" + _IN_BRACKETS.format(r"(?:HTTP)?URLS?(?:_?\d+)?|LINK|HTTPS?|WEBSITE")
+    r"HTTPURL|\bURL_\d+\b|" + _IN_BRACKETS.format(r"(?:HTTP)?URLS?(?:_?\d+)?|LINK|HTTPS?|WEBSITE")
 )
 NAME_PLACEHOLDER = re.compile(
     "AT_USER|@?" + _IN_BRACKETS.format(r"(?:USER|USER_?NAME|MENTION|HANDLE)S?(?:_?\d+)?")
@@ -25,12 +25,11 @@ SMALLEST_SHARE = 0.01  # of the texts
 FEWEST = 2
 
 
-def bare_placeholders(texts: Iterable[str]) -> frozenset[str]:
+def bare_placeholders(texts: Sequence[str]) -> frozenset[str]:
     """What the bare words "URL", "http" and "USER" stand for in a file, by a sample of its texts.
 
     Returns {"link"} where such words stand for links, {"name"} where for names, both or neither.
     """
-    texts = list(texts)
     fewest = max(FEWEST, SMALLEST_SHARE * len(texts))
     found = set()
     kinds = (("link", BARE_LINK, REAL_LINK), ("name", BARE_NAME, REAL_NAME))

@@ -13,7 +13,7 @@ NAME_MARK = LINK_MARK + "\1"  # begins like the other: one search for a constant
 
 _BETWEEN = r"(?:(?:and|or|y|et|und|[Vv]ia|by|with|w/|from|for|at|to|of|on|in) *+)?"
 # Marks with nothing but separators between them are one gap: "NAME, NAME and NAME"
-GAPS = re.compile(rf"(\x00\x01?(?:[ ,&+/|•·]*+{_BETWEEN}\x00\x01?)*+)")
+GAPS = re.compile(rf"(\x00\x01?(?:[ ,;&+/|•·]*+{_BETWEEN}\x00\x01?)*+)")
 
 # Words that make no sense without the name after them: "great talk by", "so true! cc:", "me and"
 _PREPOSITIONS = """
@@ -23,28 +23,8 @@ de con por para y en sobre avec par pour et von mit und
 """
 PREPOSITIONS = frozenset(_PREPOSITIONS.split())
 BEFORE_PREPOSITION = frozenset(["according", "due", "because", "along", "together", "instead"])
-ARTICLES = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "my",
-        "our",
-        "your",
-        "his",
-        "her",
-        "their",
-        "el",
-        "la",
-        "los",
-        "las",
-        "un",
-        "una",
-        "le",
-        "les",
-        "des",
-    ]
-)
+_ARTICLES = "the a an my our your his her their el la los las un una le les des"
+ARTICLES = frozenset(_ARTICLES.split())
 CONJUNCTIONS = frozenset(("and", "or", "&", "+"))
 PLACES = frozenset(("at", "of", "on", "in", "to"))  # "a talk at NAME, Ann Lee will ..."
 BEFORE_LINK = frozenset(("via", "by", "from", "at", "and", "or", "&", "@", "w/"))  # "register at"
@@ -56,17 +36,17 @@ NO_NOUN = re.compile(
 )
 VERB = re.compile(r"(?:is|was|are|were|has|have|will|can|said|says)\b")
 CAPITAL = re.compile(r"(?!I\b)[A-Z]")  # a name goes on: "with NAME Schulz"
-NEXT_IN_LIST = (
-    re.compile(  # "NAME, Bob and ...", "NAME and I", "NAME & my dog"; not "NAME and went"
-        r"(?:, |(?:and|&|y|et|und) )"
-        r"(?=[A-Z]|(?:my|your|his|her|our|their|the|all|others?|more|many|I)\b)"
-    )
+# "NAME, Bob and ...", "NAME and I", "NAME & my dog"; not "NAME and went"
+NEXT_IN_LIST = re.compile(
+    r"(?:, |(?:and|&|y|et|und) )"
+    r"(?=[A-Z]|(?:my|your|his|her|our|their|the|all|others?|more|many|I)\b)"
 )
 POSSESSIVE = re.compile(r"['’]s(?!\w) *")  # "NAME's dog"
 
 # What pointed at something that is gone: "Read more:", "Photos ->", "Title |", "Hi,"
 POINTER = re.compile(
-    r"(?: *(?:(?<=[\w\"”’')\]…!?.])[:,;]|(?<!\S)(?:[-–—|~»•·&+,;:(/\"“]|-{2,3}>?|->|=>|>{1,3})|→))+\Z"
+    r"(?: *(?:(?<=[\w\"”’')\]…!?.])[:,;]"
+    r"|(?<!\S)(?:[-–—|~»•·&+,;:(/\"“]|-{2,3}>?|->|=>|>{1,3})|→))+\Z"
 )
 POINTER_ENDS = frozenset(':,;-–—|~»•·&+(/"“>→')
 POINTER_LENGTH = 12
@@ -150,7 +130,7 @@ def _without_words_for_name(left: str, right: str) -> tuple[str, str]:
         return left[:-1], right
     if word in PREPOSITIONS and (no_noun or not CAPITAL.match(right)):
         left = _without_last_word(_without_last_word(left, PREPOSITIONS), BEFORE_PREPOSITION)
-    elif word in ("a", "an") and left:  # "a NAME employee"
+    elif word in ("a", "an") and not no_noun:  # "a NAME employee"
         left = left[: 1 - len(word) or None] + ("n" if right[0] in "aeioAEIO" else "")
     return left, right
 

@@ -69,7 +69,7 @@ def cleaner(
     """
     # Plain tuples: unpacking named ones takes three times as long.
     stages = tuple(
-        (tuple((rule.sign, tuple(rule)) for rule in rules), most_rounds)
+        (tuple((r.sign, (r.name, r.change, r.dropped)) for r in rules), most_rounds)
         for rules, most_rounds in (
             (_repairs(settings, bare), MOST_ROUNDS),
             (_whole_tweet_rules(settings), 1),
@@ -87,7 +87,7 @@ def cleaner(
                 before = text
                 for sign, rule in rules:
                     if sign in text:
-                        name, _sign, change, dropped = rule
+                        name, change, dropped = rule
                         result = change(text)
                         if result is None:
                             return Cleaned(text, tuple(changed), dropped)

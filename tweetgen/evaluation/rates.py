@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from tweetgen.text.copies import copy_kinds, split_words
+from tweetgen.text.copies import copy_kinds
 from tweetgen.text.entities import find_emoji, find_hashtags, find_mentions, find_urls
 from tweetgen.text.length import weighted_length
+from tweetgen.text.words import split_words
 
 # What the table says of each set, in order: the key, the words, how it is written.
 ROWS = (

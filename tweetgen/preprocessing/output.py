@@ -61,8 +61,8 @@ def write_texts(path: str, tweets: pd.DataFrame) -> None:
         elif path.endswith(".csv"):
             rows.to_csv(file, index=False, mode="wb")
         else:
-            for row in rows.itertuples(index=False):
-                line = json.dumps(row._asdict(), ensure_ascii=False)
+            for text, part in zip(rows["text"], rows["split"], strict=True):
+                line = json.dumps({"text": text, "split": part}, ensure_ascii=False)
                 file.write(line.encode() + b"\n")
 
 

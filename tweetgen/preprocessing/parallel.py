@@ -54,7 +54,7 @@ def choose_num_workers(num_tweets: int, wanted: int) -> int:
     return max(1, min(num_cores, num_tweets // TWEETS_PER_WORKER))
 
 
-def batches(rows: Rows, size: int = BATCH_TWEETS) -> Iterator[Rows]:
+def batches(rows: Rows, size: int = BATCH_TWEETS) -> Iterator[Any]:
     """The rows, some thousands at a time; one empty batch if there are none."""
     for start in range(0, max(1, len(rows)), size):
         yield rows.iloc[start : start + size]

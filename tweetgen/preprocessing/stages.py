@@ -4,6 +4,7 @@ A row stays for every tweet read. Its column `dropped` names the rule that takes
 """
 
 import re
+from collections.abc import Callable
 from itertools import chain
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tweetgen import console
-from tweetgen.cleaning import Cleaned, clean
+from tweetgen.cleaning import Cleaned, bare_placeholders, cleaner
 from tweetgen.models import PretrainedTokenizer
 from tweetgen.preprocessing.counts import drop
 from tweetgen.preprocessing.near import near_duplicates
@@ -21,7 +22,10 @@ from tweetgen.text.keys import canonical_key, hash_keys
 from tweetgen.tokenizer import END_ID, encoder, fast_encoder, train_vocabulary
 
 MIN_VALIDATION = 2  # one tweet says nothing about the next
+SAMPLE_TEXTS = 5000  # of a file, to see whether "URL" stands for a link in it
 IDS = pd.ArrowDtype(pa.large_list(pa.int32()))
+
+Cleaners = dict[str, Callable[[str], Cleaned]]
 
 
 def choose_dates(tweets: pd.DataFrame, settings: ReadingSettings) -> pd.DataFrame:
@@ -40,9 +44,10 @@ def choose_dates(tweets: pd.DataFrame, settings: ReadingSettings) -> pd.DataFram
 
 def show_preview(raw: pd.DataFrame, num_tweets: int, settings: CleaningSettings) -> None:
     """Print the first tweets, each before and after cleaning."""
-    inside = raw.index[raw["dropped"] == ""][:num_tweets]
-    for text in raw.loc[inside, "text"]:
-        cleaned = clean(text, settings)
+    clean_of = cleaners(raw, settings) if num_tweets else {}
+    first = raw.index[raw["dropped"] == ""][:num_tweets]
+    for text, source in raw.loc[first, ["text", "source"]].values:
+        cleaned = clean_of[source](text)
         console.show(f"before: {text}")
         console.show(f"after:  {f'({cleaned.dropped})' if cleaned.dropped else cleaned.text}")
         console.show()
@@ -55,17 +60,28 @@ def clean_tweets(
     workers: int,
 ) -> pd.DataFrame:
     """The columns text (clean, "" where dropped), key (a hash), changed (rules) and dropped."""
-    columns = raw[["text", "repaired", "dropped"]]
-    return pd.concat(map_batches(Task(cleaner, (settings, excluded), columns), workers, "cleaning"))
+    columns = raw[["text", "source", "repaired", "dropped"]]
+    task = Task(batch_cleaner, (cleaners(raw, settings), excluded), columns)
+    clean: pd.DataFrame = pd.concat(map_batches(task, workers, "cleaning"))
+    return clean
 
 
-def cleaner(settings: CleaningSettings, excluded: re.Pattern[str] | None) -> Work:
+def cleaners(raw: pd.DataFrame, settings: CleaningSettings) -> Cleaners:
+    """The function that cleans a text, for each file by its name in the column `source`."""
+    found = {}
+    for source, texts in raw.groupby("source", observed=True)["text"]:
+        sample = texts.iloc[:: max(1, len(texts) // SAMPLE_TEXTS)]
+        found[str(source)] = cleaner(settings, bare_placeholders(sample.tolist()))
+    return found
+
+
+def batch_cleaner(clean_of: Cleaners, excluded: re.Pattern[str] | None) -> Work:
     """What a process does with a batch of raw tweets for `clean_tweets`."""
 
-    def clean_one(text: str, repaired: bool, dropped: str) -> Cleaned:
+    def clean_one(text: str, source: str, repaired: bool, dropped: str) -> Cleaned:
         if dropped:
             return Cleaned("", (), dropped)
-        cleaned = clean(text, settings)
+        cleaned = clean_of[source](text)
         if cleaned.dropped:
             return Cleaned("", (), cleaned.dropped)
         changed = ("mojibake", *cleaned.changed) if repaired else cleaned.changed
@@ -74,7 +90,7 @@ def cleaner(settings: CleaningSettings, excluded: re.Pattern[str] | None) -> Wor
         return Cleaned(cleaned.text, changed, "")
 
     def clean_batch(raw: pd.DataFrame) -> pd.DataFrame:
-        columns = (raw[name].tolist() for name in ("text", "repaired", "dropped"))
+        columns = (raw[name].tolist() for name in ("text", "source", "repaired", "dropped"))
         texts, changed, dropped = zip(*map(clean_one, *columns), strict=True)
         table = {"text": texts, "changed": [",".join(rules) for rules in changed]}
         keys = hash_keys([canonical_key(text) for text in texts])

@@ -263,18 +263,3 @@ def has_broken_emoji(text: str) -> bool:
         pieces.append(text[position:start])
         position = end
     return BROKEN_EMOJI.search(" ".join([*pieces, text[position:]])) is not None
-
-
-def extract_urls(text: str) -> list[str]:
-    """The links in a text."""
-    return [text[start:end] for start, end in find_urls(text)]
-
-
-def extract_mentions(text: str) -> list[str]:
-    """The @names in a text, without the sign."""
-    return [match[1] for match in MENTION.finditer(text)]
-
-
-def extract_hashtags(text: str) -> list[str]:
-    """The #hashtags in a text, without the sign."""
-    return [match[1] for match in _hashtags(text)]

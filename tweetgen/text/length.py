@@ -3,20 +3,7 @@
 import re
 import unicodedata
 
-from tweetgen.text.entities import (
-    extract_hashtags,
-    extract_mentions,
-    extract_urls,
-    find_emoji,
-    find_urls,
-)
-
-__all__ = [
-    "extract_hashtags",
-    "extract_mentions",
-    "extract_urls",
-    "weighted_length",
-]
+from tweetgen.text.entities import find_emoji, find_urls
 
 URL_LENGTH = 23  # a link counts this whatever its length: twitter-text config v3
 EMOJI_LENGTH = 2
