@@ -70,7 +70,8 @@ def main(argv: list[str] | None = None) -> int:
     workers = choose_num_workers(len(raw), arguments.workers)
     tweets = stages.clean_tweets(raw, cleaning, excluded, workers)
     del raw
-    gc.collect()  # cycles of started processes hold the raw texts still: 150 MB of a million
+    if workers > 1:  # torch was imported: frames it remembers hold 150 MB of a million raw texts
+        gc.collect()
     count(tweets)
     tweets = stages.drop_copies(tweets, selection, workers)
     if arguments.new_vocabulary:
