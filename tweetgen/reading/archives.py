@@ -182,6 +182,7 @@ def _inside(
     file: Any, name: str, prefix: str, size: int, stack: ExitStack, depth: int = 0
 ) -> list[Member] | None:
     """The members of an open zip or tar; None if the file is neither."""
+    found: list[tuple[str, int, Any]]
     if ZIP.match(file.peek(4)[:4]):
         archive = stack.enter_context(zipfile.ZipFile(file))
         infos = [info for info in archive.infolist() if not info.is_dir()]
@@ -193,7 +194,7 @@ def _inside(
         raw, _ = _decompressed(file, stack)
         if not TAR.match(raw.peek(512)[:512]):
             return None
-        tar = stack.enter_context(tarfile.open(fileobj=raw, mode="r:"))
+        tar = stack.enter_context(tarfile.TarFile(fileobj=raw))
         members = [member for member in tar.getmembers() if member.isfile()]
         if raw is not file and sum(member.size for member in members) > _limit(size):
             raise _unpacks_too_far(name, _limit(size))
@@ -213,7 +214,7 @@ def _nested(member: Member, stack: ExitStack, depth: int) -> list[Member] | None
     if depth >= MAX_LAYERS:
         raise TweetgenError(f"{member.name} is a zip too deep inside others. Unpack it yourself.")
     with open_stream(member._replace(is_packed=True)) as stream:
-        file = io.BufferedReader(io.BytesIO(stream.read_all()))  # type: ignore[arg-type]
+        file = io.BufferedReader(io.BytesIO(stream.read_all()))
     prefix = f"{member.inside}!"
     return _inside(file, member.name, prefix, member.size, stack, depth + 1)
 

@@ -80,7 +80,7 @@ def _parsed_lines(text: str, first: int, is_last: bool) -> tuple[int, list[Any],
     for number, line in enumerate(lines):
         if line.strip(FILLING + " \r\t,\ufeff"):
             value = parse_value(line)
-            if isinstance(value, Broken):
+            if isinstance(value, Broken) and value.is_cut:
                 is_cut = is_last and number == len(lines) - 1 and not text.endswith("\n")
                 value = value._replace(is_cut=is_cut)
             found.append(Value(first + number, value))
@@ -98,7 +98,7 @@ def parse_value(line: str) -> Any:
         value = _other_notation(line)
         if value is None:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else "a number too long"
-            return Broken(reason, False)
+            return Broken(reason, isinstance(error, json.JSONDecodeError))
     return opened_string(value)
 
 

@@ -97,7 +97,8 @@ def find_layout(sample: Sample) -> Layout | None:
 def layout_of_rows(rows: list[list[str]]) -> Layout | None:
     """The layout of rows that are cells already, as of a spreadsheet."""
     found = [Row(line, "", row, True) for line, row in enumerate(rows) if any(row)]
-    return _with_header_removed(_layout(found, ",", True, True)) if found else None
+    layout = _layout(found, ",", True, True) if found else None
+    return _with_header_removed(layout) if layout else None
 
 
 def _is_in_cells(text: str) -> bool:
@@ -244,9 +245,7 @@ def _refined(
     return _with_header_removed(Layout(table, rows, layout.rating))
 
 
-def _with_header_removed(layout: Layout | None) -> Layout | None:
-    if layout is None:
-        return None
+def _with_header_removed(layout: Layout) -> Layout:
     table, rows = layout.table, layout.rows
     below = table.header_lines
     if table.has_header:
@@ -254,7 +253,7 @@ def _with_header_removed(layout: Layout | None) -> Layout | None:
         three = len(types) > 1 and all(cell in COLUMN_TYPES for cell in types)
         head, rows = rows[: 3 if three else 1], rows[3 if three else 1 :]
         below = head[-1].line + head[-1].record.count("\n") + 1
-    names = _real_names(table, [row.fields for row in rows])
+    names = _real_names(table, rows)
     numeric = bool(rows) and all(NUMBER.fullmatch(row.fields[0]) for row in rows)
     table = replace(table, names=names, header_lines=below, numeric_start=numeric)
     return layout._replace(table=table, rows=rows)
@@ -340,11 +339,13 @@ def _few_shapes(values: Sequence[str]) -> str:
     return "|".join(sorted(shapes))
 
 
-def _real_names(table: Table, rows: list[list[str]]) -> Sequence[str]:
+def _real_names(table: Table, records: list[Row]) -> Sequence[str]:
     """The names of columns with those that the header lacks: row numbers, empty ones at the end."""
     width, names = table.num_columns, list(table.names)
+    rows = [row.fields for row in records]
     wider = len(rows[0]) if rows else 0
-    if not table.has_header or wider <= width or any(len(row) != wider for row in rows):
+    odd = any(len(row.fields) != wider or not row.strict for row in records)
+    if not table.has_header or wider <= width or odd:
         return names
     numbers = [row[0] for row in rows]
     starts = [[str(number) for number in range(start, start + len(rows))] for start in (0, 1)]

@@ -224,7 +224,7 @@ def _collect(parts: Iterable[Part], name: str, report: Report) -> pd.DataFrame:
         {
             "text": pd.Series(column),
             "date": pd.DatetimeIndex(np.concatenate(days)).tz_localize("UTC"),
-            "source": pd.Categorical.from_codes(np.zeros(len(column), np.int8), [name]),
+            "source": pd.Categorical.from_codes(np.zeros(len(column), np.int8), pd.Index([name])),
             "repaired": np.concatenate(repaired),
         }
     )

@@ -4,6 +4,9 @@ import io
 import zipfile
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+
 from tweetgen.errors import TweetgenError
 
 PARQUET, FEATHER, EXCEL, OLD_EXCEL, ODS = "Parquet", "Feather", "Excel", "old Excel", "ODS"
@@ -42,16 +45,13 @@ def read(kind: str, content: bytes, name: str) -> list[list[str]]:
     Raises:
         TweetgenError: a package is missing, or the file is damaged.
     """
-    import pandas as pd
-    import pyarrow as pa
-
     file = io.BytesIO(content)
     try:
         if kind == PARQUET:
             return _with_names(pd.read_parquet(file, dtype_backend="pyarrow"))
         if kind == FEATHER:
             return _with_names(pd.read_feather(file, dtype_backend="pyarrow"))
-        sheets = pd.read_excel(
+        sheets: Any = pd.read_excel(  # type: ignore[call-overload]
             file,
             sheet_name=None,
             header=None,
@@ -80,8 +80,6 @@ def _with_names(frame: Any) -> list[list[str]]:
 
 def _shown(cell: Any) -> str:
     """A cell as text; an empty one is "" and not a missing value."""
-    import pandas as pd
-
     if isinstance(cell, str):
         return cell
     return "" if cell is None or cell is pd.NA or cell != cell else str(cell)

@@ -221,7 +221,7 @@ def _longer_text(value: dict[str, Any]) -> str:
                 break
             texts = [inner[name] for name in (*X_KEYS, "body") if isinstance(inner.get(name), str)]
             if texts:
-                return texts[0]
+                return str(texts[0])
             inner = next((below for below in inner.values() if isinstance(below, dict)), None)
     return ""
 
@@ -265,7 +265,7 @@ def kind_of(record: Any) -> str:
     if record.keys() <= NOTICES or "connection_issue" in record:
         return "notice"
     if len(record) == 1:
-        return next(iter(record))
+        return str(next(iter(record)))
     inner = next((v for v in record.values() if isinstance(v, dict) and "collection" in v), {})
     if inner and "operation" in inner:
         return f"{inner['collection']} {inner['operation']}"
