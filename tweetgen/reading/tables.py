@@ -7,11 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute
-import pyarrow.csv as arrow_csv
-
 from tweetgen.errors import TweetgenError
 from tweetgen.reading.encoding import FILLING, MAX_RECORD
 
@@ -77,8 +72,7 @@ def read_rows(blocks: Iterable[str], table: Table, name: str) -> Iterator[Rows]:
             skip -= 1
             line += 1
         text = text.rstrip(FILLING) if is_last else text
-        found = _by_arrow(text, table, is_last) or _by_hand(text, table, line, name, is_last)
-        rows, num_read = found
+        rows, num_read = _parsed(text, table, line, name, is_last)
         yield rows
         line += text.count("\n", 0, num_read)
         rest = text[num_read:]
@@ -109,84 +103,7 @@ def _unwrapped_line(line: str) -> str:
     return match[1].replace('""', '"') if match else EMPTY_CELLS.sub("", line)
 
 
-def _regular_end(content: bytes, separator: str, is_last: bool) -> int:
-    """Where the last whole row of a block ends if it keeps the rules of quoting, else 0.
-
-    Quotes are in turn opening and closing, a doubled one being both: they keep the rules if each
-    opens at the start of a field or behind a closing one, and closes at the end of a field.
-    """
-    padded = np.frombuffer(b"\n" + content + b"\n", np.uint8)
-    quotes = np.flatnonzero(padded == ord('"'))
-    if is_last:
-        end = len(content) if len(quotes) % 2 == 0 else 0
-    else:
-        ends = np.flatnonzero(padded[1:-1] == ord("\n")) + 1
-        outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
-        end = int(outside[-1]) if len(outside) else 0
-    quotes = quotes[: np.searchsorted(quotes, end, "right")]
-    starts = [ord(separator), ord("\n"), ord('"')]
-    opens = np.isin(padded[quotes[::2] - 1], starts)
-    closes = np.isin(padded[quotes[1::2] + 1], [*starts, ord("\r")])
-    return end if opens.all() and closes.all() else 0
-
-
-def _by_arrow(text: str, table: Table, is_last: bool) -> tuple[Rows, int] | None:
-    """The rows of a block that keeps the rules of CSV to the letter, and the characters they take.
-
-    None for any other block.
-    """
-    odd = table.padded or table.backslash or not table.multiline or table.separator > "~"
-    if odd or text.count("\r") != text.count("\r\n"):
-        return None
-    content = text.encode()
-    end = _regular_end(content, table.separator, is_last) if table.quoted else len(content)
-    rows = _parsed_by_arrow(content[:end], table) if end else None
-    if rows is None:
-        return None
-    return rows, len(text) - len(content[end:].decode())
-
-
-def _parsed_by_arrow(content: bytes, table: Table) -> Rows | None:
-    columns = [str(index) for index in range(table.num_columns)]
-    wanted = [columns[table.text], *([columns[table.date]] if table.date >= 0 else [])]
-    try:
-        found = arrow_csv.read_csv(
-            pa.BufferReader(content),
-            arrow_csv.ReadOptions(
-                column_names=columns, block_size=len(content) + 1, use_threads=False
-            ),
-            arrow_csv.ParseOptions(
-                delimiter=table.separator,
-                quote_char='"' if table.quoted else False,
-                newlines_in_values=table.quoted,
-            ),
-            arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(wanted, pa.large_string()),
-                include_columns=list(dict.fromkeys(wanted)),
-                strings_can_be_null=False,
-            ),
-        )
-    except pa.ArrowInvalid:  # a row of another number of fields
-        return None
-    texts = found.column(wanted[0]).combine_chunks()
-    if table.has_header and pa.compute.index(texts, table.names[table.text]).as_py() >= 0:
-        return None  # a copy of the header, perhaps
-    if _has_row_in_text(texts, table):
-        return None
-    return Rows(texts, found.column(wanted[1]).combine_chunks() if table.date >= 0 else [])
-
-
-def _has_row_in_text(texts: Any, table: Table) -> bool:
-    """Whether a line of a text is a row: quotes that seem to match opened in different texts."""
-    if not table.row_start and table.separator != "\t":
-        return False
-    several = texts.filter(pa.compute.match_substring(texts, "\n")).to_pylist()
-    return any(starts_row(line, table) for text in several for line in text.split("\n")[1:])
-
-
-def _by_hand(
-    text: str, table: Table, first_line: int, name: str, is_last: bool
-) -> tuple[Rows, int]:
+def _parsed(text: str, table: Table, first_line: int, name: str, is_last: bool) -> tuple[Rows, int]:
     """The rows of a block, and how many characters of it they take: not an unfinished row's."""
     num_characters = len(text)
     has_returns = text.count("\r") != text.count("\r\n")
