@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, NoReturn
 
 from tweetgen.errors import TweetgenError
 
@@ -77,7 +77,7 @@ class Stream:
             data: bytes = self._raw.read(size)
         self._num_bytes += len(data)
         if self._num_bytes > self._limit:
-            raise _unpacks_too_far(self._name, self._limit)
+            _refuse_bomb(self._name, self._limit)
         return data
 
     def read_all(self) -> bytes:
@@ -90,8 +90,8 @@ def _limit(size: int) -> int:
     return min(MAX_BYTES, max(ANY_RATIO_BYTES, MAX_RATIO * size))
 
 
-def _unpacks_too_far(name: str, limit: float) -> TweetgenError:
-    return TweetgenError(
+def _refuse_bomb(name: str, limit: float) -> NoReturn:
+    raise TweetgenError(
         f"{name} unpacks to more than {limit / 2**20:,.0f} MiB, which tweets never do at its size. "
         "Unpack it yourself if you trust it."
     )
@@ -197,7 +197,7 @@ def _inside(
         tar = stack.enter_context(tarfile.TarFile(fileobj=raw))
         members = [member for member in tar.getmembers() if member.isfile()]
         if raw is not file and sum(member.size for member in members) > _limit(size):
-            raise _unpacks_too_far(name, _limit(size))
+            _refuse_bomb(name, _limit(size))
         found = [(m.name, m.size, (lambda m=m: tar.extractfile(m))) for m in members]
     result = []
     for inside, packed_size, opener in found:

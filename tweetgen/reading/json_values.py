@@ -4,11 +4,10 @@ import ast
 import json
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
-from tweetgen.reading.encoding import BLOCK_BYTES, FILLING, MAX_RECORD
+from tweetgen.reading.encoding import FILLING, MAX_RECORD
 
 DECODER = json.JSONDecoder(strict=False)  # raw control characters in strings are common, harmless
 BATCH_VALUES = 4096
@@ -100,20 +99,6 @@ def parse_value(line: str) -> Any:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else "a number too long"
             return Broken(reason, isinstance(error, json.JSONDecodeError))
     return opened_string(value)
-
-
-def python_values(blocks: Iterable[str], name: str) -> Iterator[list[Value]]:
-    """The value of a whole text in Python's notation, as `pprint` writes it."""
-    text = "".join(islice(blocks, MAX_LITERAL // BLOCK_BYTES + 1))
-    try:
-        value = ast.literal_eval(text.strip()) if len(text) <= MAX_LITERAL else None
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        value = None
-    if value is None:
-        raise TweetgenError(
-            f"{name} is in Python's notation and cannot be read whole. Save it with json.dump."
-        )
-    yield [Value(1, value)]
 
 
 def opened_string(value: Any) -> Any:

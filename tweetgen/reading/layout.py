@@ -1,6 +1,5 @@
 """How a table is laid out, found by looking: separator, header, quoting, number of columns."""
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from tweetgen.reading.tables import (
     Table,
     find_records,
     is_blank,
-    parse_fields,
+    strict_fields,
     unwrapped,
 )
 
@@ -121,20 +120,15 @@ def _rows(lines: list[str], first: int, table: Table, is_complete: bool) -> list
         for line, record in found
         if not is_blank(record) and (is_complete or line < open_line)
     ]
-    try:
-        fields = parse_fields([record for _, record in records], table)
-        if len(fields) == len(records):
-            return [Row(*record, row, True) for record, row in zip(records, fields, strict=True)]
-    except csv.Error:
-        pass
+    fields = strict_fields([record for _, record in records], table)
+    if fields is not None:
+        return [Row(*record, row, True) for record, row in zip(records, fields, strict=True)]
     return [_row(line, record, table) for line, record in records]
 
 
 def _row(line: int, record: str, table: Table) -> Row:
-    try:
-        return Row(line, record, parse_fields([record], table)[0], True)
-    except csv.Error:
-        return Row(line, record, record.split(table.separator), False)
+    fields = strict_fields([record], table)
+    return Row(line, record, fields[0] if fields else record.split(table.separator), bool(fields))
 
 
 def _layout(rows: list[Row], separator: str, must: bool, is_named: bool) -> Layout | None:

@@ -5,6 +5,7 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
@@ -61,18 +62,15 @@ def read_rows(blocks: Iterable[str], table: Table, name: str) -> Iterator[Rows]:
     Raises:
         TweetgenError: with its line, a row that cannot be read safely.
     """
-    line, rest = 1, ""
-    skip = table.header_lines
-    for block, is_last in _with_last(blocks):
-        if table.in_cells:
-            block = unwrapped(block)
-        text = rest + block
+    line, rest, skip = 1, "", table.header_lines
+    for block, following in pairwise(chain(blocks, [""])):
+        text = rest + (unwrapped(block) if table.in_cells else block)
         while skip and text:
             text = text[text.find("\n") + 1 or len(text) :]
             skip -= 1
             line += 1
-        text = text.rstrip(FILLING) if is_last else text
-        rows, num_read = _parsed(text, table, line, name, is_last)
+        text = text if following else text.rstrip(FILLING)
+        rows, num_read = _parsed(text, table, line, name, not following)
         yield rows
         line += text.count("\n", 0, num_read)
         rest = text[num_read:]
@@ -83,24 +81,14 @@ def read_rows(blocks: Iterable[str], table: Table, name: str) -> Iterator[Rows]:
             )
 
 
-def _with_last(blocks: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Each block, and whether it is the last."""
-    iterator = iter(blocks)
-    block = next(iterator, "")
-    for following in iterator:
-        yield block, False
-        block = following
-    yield block, True
-
-
 def unwrapped(text: str) -> str:
     """Rows out of the cells that hold one each."""
-    return "\n".join(_unwrapped_line(line) for line in text.split("\n"))
 
+    def row(line: str) -> str:
+        match = ROW_IN_A_CELL.fullmatch(line)
+        return match[1].replace('""', '"') if match else EMPTY_CELLS.sub("", line)
 
-def _unwrapped_line(line: str) -> str:
-    match = ROW_IN_A_CELL.fullmatch(line)
-    return match[1].replace('""', '"') if match else EMPTY_CELLS.sub("", line)
+    return "\n".join(map(row, text.split("\n")))
 
 
 def _parsed(text: str, table: Table, first_line: int, name: str, is_last: bool) -> tuple[Rows, int]:
@@ -114,8 +102,10 @@ def _parsed(text: str, table: Table, first_line: int, name: str, is_last: bool) 
     if not is_last and open_line < len(lines):
         num_characters -= sum(len(line) + 1 for line in lines[open_line:])
         records = [record for record in records if record[0] < open_line]
-    rows, num_joined = _strict_rows([record for _, record in records], table), 0
-    if rows is None:
+    num_joined = 0
+    if (rows := strict_fields([record for _, record in records], table)) is not None:
+        rows = [row for row in rows if row]  # blank lines
+    if rows is None or not set(map(len, rows)) <= {table.num_columns}:
         rows = []
         for index, record in records:
             if not is_blank(record):
@@ -133,35 +123,21 @@ def _parsed(text: str, table: Table, first_line: int, name: str, is_last: bool) 
     return Rows(texts, dates, num_joined, num_rows - len(rows)), num_characters
 
 
-def _strict_rows(records: list[str], table: Table) -> list[list[str]] | None:
-    """The fields of all rows if each keeps the rules and has all columns, else None."""
-    try:
-        rows = parse_fields(records, table)
-    except csv.Error:
-        return None
-    if len(rows) != len(records):  # a quote joined rows that are two
-        return None
-    rows = [row for row in rows if row]  # blank lines
-    return rows if set(map(len, rows)) <= {table.num_columns} else None
-
-
 def parse_fields(records: Sequence[str], table: Table) -> list[list[str]]:
     """The fields of records, by the strict rules of CSV; csv.Error if they break them."""
-    dialect = _dialect(table.separator, table.quoted, table.padded, table.backslash)
-    try:
-        return list(csv.reader(records, dialect))
-    except csv.Error as error:
-        if "field limit" not in str(error):
-            raise
     previous = csv.field_size_limit(MAX_RECORD)
     try:
-        return list(csv.reader(records, dialect))
+        return list(
+            csv.reader(
+                records, _dialect_of(table.separator, table.quoted, table.padded, table.backslash)
+            )
+        )
     finally:
         csv.field_size_limit(previous)
 
 
 @functools.lru_cache
-def _dialect(separator: str, quoted: bool, padded: bool, backslash: bool) -> Any:
+def _dialect_of(separator: str, quoted: bool, padded: bool, backslash: bool) -> Any:
     return csv.reader(
         (),
         delimiter=separator,
@@ -172,17 +148,18 @@ def _dialect(separator: str, quoted: bool, padded: bool, backslash: bool) -> Any
     ).dialect
 
 
+def strict_fields(records: list[str], table: Table) -> list[list[str]] | None:
+    """The fields of each record if all keep the rules, else None."""
+    try:
+        rows = parse_fields(records, table)
+    except csv.Error:
+        return None
+    return rows if len(rows) == len(records) else None  # a quote may join rows that are two
+
+
 def is_blank(record: str) -> bool:
     """Whether a line holds no row at all; one of separators only does."""
     return not record.strip("\r ")
-
-
-def is_row(record: str, table: Table) -> bool:
-    """Whether a record is one row by the strict rules of CSV."""
-    try:
-        return len(parse_fields([record], table)) == 1
-    except csv.Error:
-        return False
 
 
 def starts_row(line: str, table: Table) -> bool:
@@ -212,7 +189,7 @@ def _records_by_start(lines: list[str], table: Table) -> tuple[list[tuple[int, s
         if records and not starts_row(line, table):
             last = records[-1][1]
             complete = len(last) == 1 and '"' not in last[0]
-            if not complete and not is_row("\n".join(last), table):
+            if not complete and strict_fields(["\n".join(last)], table) is None:
                 last.append(line)
                 continue
         records.append((index, [line]))
@@ -232,7 +209,7 @@ def _records_by_quotes(lines: list[str], table: Table) -> tuple[list[tuple[int, 
     while place < len(odd):
         first = odd[place]
         place += 1
-        if is_row(lines[first], table):
+        if strict_fields([lines[first]], table) is not None:
             continue
         end = odd[place] + 1 if place < len(odd) else len(lines)
         below = lines[first + 1 : end]
@@ -243,7 +220,7 @@ def _records_by_quotes(lines: list[str], table: Table) -> tuple[list[tuple[int, 
             records += enumerate(lines[done:], done)
             return records, first
         record = "\n".join(lines[first:end])
-        if is_row(record, table):
+        if strict_fields([record], table) is not None:
             records += enumerate(lines[done:first], done)
             records.append((first, record))
             done = end

@@ -90,18 +90,11 @@ def _texts_below(value: Any, is_text: Callable[[str], bool]) -> Iterator[tuple[P
 
 
 def _text_key(value: dict[str, Any], is_text: Callable[[str], bool]) -> str:
-    return next(
-        (
-            key
-            for key, text in value.items()
-            if isinstance(text, str) and is_text(key) and _is_prose(text)
-        ),
-        "",
-    )
-
-
-def _is_prose(text: str) -> bool:
-    return " " in text.strip() or not text.isascii()
+    """The first key of a text that holds prose; "" if there is none."""
+    for key, text in value.items():
+        if isinstance(text, str) and is_text(key) and (" " in text.strip() or not text.isascii()):
+            return key
+    return ""
 
 
 def _merged(found: dict[Path, int]) -> dict[Path, int]:
