@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
 
@@ -154,7 +155,7 @@ def opened(path: str) -> Iterator[list[Member]]:
     check_path(path)
     with ExitStack() as stack:
         if os.path.isdir(path):
-            yield [_file_in(path, file) for file in _files_of(Path(path))]
+            yield list(_files_of(Path(path)))
             return
         name = shown(path)
         with damage_told(name):
@@ -167,15 +168,14 @@ def opened(path: str) -> Iterator[list[Member]]:
         yield members
 
 
-def _files_of(folder: Path) -> list[Path]:
+def _files_of(folder: Path) -> Iterator[Member]:
+    """The files of an unpacked archive of X."""
     found = [file for inner in FOLDERS for file in folder.glob(inner + "*.js")]
-    return found + [file for file in [folder / "tweets.csv"] if file.is_file()]
-
-
-def _file_in(folder: str, file: Path) -> Member:
-    inside = file.relative_to(folder).as_posix()
-    size = file.stat().st_size
-    return Member(f"{shown(folder)}!{inside}", inside, size, False, lambda: open(file, "rb"))
+    for file in [*found, *folder.glob("tweets.csv")]:
+        inside = file.relative_to(folder).as_posix()
+        name, size = f"{shown(str(folder))}!{inside}", file.stat().st_size
+        opener: Any = partial(open, file, "rb")
+        yield Member(name, inside, size, False, opener)
 
 
 def _inside(

@@ -11,7 +11,6 @@ from tweetgen.errors import TweetgenError
 
 PARQUET, FEATHER, EXCEL, OLD_EXCEL, ODS = "Parquet", "Feather", "Excel", "old Excel", "ODS"
 ENGINES = {EXCEL: "openpyxl", OLD_EXCEL: "xlrd", ODS: "odf"}
-PACKAGES = {OLD_EXCEL: "xlrd", ODS: "odfpy", EXCEL: "openpyxl"}
 
 
 def kind_of(start: bytes, name: str) -> str:
@@ -47,10 +46,9 @@ def read(kind: str, content: bytes, name: str) -> list[list[str]]:
     """
     file = io.BytesIO(content)
     try:
-        if kind == PARQUET:
-            return _with_names(pd.read_parquet(file, dtype_backend="pyarrow"))
-        if kind == FEATHER:
-            return _with_names(pd.read_feather(file, dtype_backend="pyarrow"))
+        if kind in (PARQUET, FEATHER):
+            read_columns = pd.read_parquet if kind == PARQUET else pd.read_feather
+            return _with_names(read_columns(file, dtype_backend="pyarrow"))
         sheets: Any = pd.read_excel(  # type: ignore[call-overload]
             file,
             sheet_name=None,
@@ -61,9 +59,9 @@ def read(kind: str, content: bytes, name: str) -> list[list[str]]:
             engine=ENGINES[kind],
         )
     except ImportError:
+        package = "odfpy" if kind == ODS else ENGINES[kind]
         raise TweetgenError(
-            f"{name} needs the package {PACKAGES[kind]}: pip install {PACKAGES[kind]}, "
-            "or save the file as CSV."
+            f"{name} needs the package {package}: pip install {package}, or save the file as CSV."
         ) from None
     except (ValueError, OSError, KeyError, zipfile.BadZipFile, pa.ArrowException) as error:
         reason = str(error).split("\n")[0]

@@ -242,7 +242,10 @@ def parse_record(record: str, table: Table, line: int, name: str) -> tuple[list[
     except csv.Error as error:
         can_close = table.multiline and not starts_row(record, table)
         if "unexpected end" in str(error) and can_close:
-            raise _never_closes(line, name) from None
+            raise TweetgenError(
+                f"the quote opened near line {line:,} of {name} never closes. "
+                "Close it, or double the quotes inside the text."
+            ) from None
     if len(row) == num_columns:
         return row, False
     if table.multiline and table.quoted and table.separator != "\t":
@@ -250,8 +253,8 @@ def parse_record(record: str, table: Table, line: int, name: str) -> tuple[list[
         if broken and (fields := _around_text(record, table)):
             return fields, False
     if "\n" not in record and (not row or len(row) > num_columns):
-        if fields := _up_to_text(record, table):
-            return fields, len(row) > num_columns
+        if table.text_is_last and (before := _leading(record, table)):
+            return [*before[0], record[before[1] :]], len(row) > num_columns
         if len(raw := record.split(table.separator)) == num_columns:
             return raw, False
     if table.text < len(row) < num_columns and table.numeric_start and NUMBER.fullmatch(row[0]):
@@ -292,13 +295,6 @@ def _around_text(record: str, table: Table) -> list[str] | None:
     return [*fields, match[1].replace('""', '"'), *map(_unquoted, after)]
 
 
-def _up_to_text(record: str, table: Table) -> list[str] | None:
-    """The fields where the text is the last and all the rest of its line."""
-    if not table.text_is_last or (before := _leading(record, table)) is None:
-        return None
-    return [*before[0], record[before[1] :]]
-
-
 def _leading(record: str, table: Table) -> tuple[list[str], int] | None:
     """The fields before the text and where it begins; None if they are not in order."""
     field = _compiled(f"({_field(table.separator, table.quoted)}){re.escape(table.separator)}")
@@ -318,10 +314,3 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _unquoted(field: str) -> str:
     return field[1:-1].replace('""', '"') if field[:1] == '"' == field[-1:] != field else field
-
-
-def _never_closes(line: int, name: str) -> TweetgenError:
-    return TweetgenError(
-        f"the quote opened near line {line:,} of {name} never closes. "
-        "Close it, or double the quotes inside the text."
-    )
