@@ -25,7 +25,6 @@ from tweetgen.reading.json_values import (
     parse_value,
 )
 from tweetgen.reading.layout import Layout, find_layout, layout_of_rows, with_text
-from tweetgen.reading.layout import Sample as TextSample
 from tweetgen.reading.plain import (
     are_strings,
     has_marks,
@@ -318,14 +317,8 @@ def _text_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Par
     must = format in ("csv", "tsv")
     if format != "txt":
         separator = "\t" if format == "tsv" else _given_separator(settings)
-        sample = TextSample(
-            text=head[0],
-            is_complete=head[1],
-            separator=separator,
-            must=must,
-            is_named_table=TABLE_NAME.search(file.name) is not None,
-        )
-        layout = find_layout(sample)
+        is_named = TABLE_NAME.search(file.name) is not None
+        layout = find_layout(head[0], separator, must=must, is_complete=head[1], is_named=is_named)
     if layout:
         yield from _table_parts(file, blocks, layout, head)
         return

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from tweetgen.reading.columns import DATE_NAMES, OTHER_NAMES, TEXT_NAMES, normalised
@@ -57,40 +57,36 @@ class Layout(NamedTuple):
     rating: Rating
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """The first lines of a file, and what is known of it beforehand."""
+def find_layout(
+    text: str, separator: str, *, must: bool, is_complete: bool, is_named: bool
+) -> Layout | None:
+    """The layout of the table that a text begins, or None if it looks like plain text.
 
-    text: str
-    is_complete: bool  # it is the whole file, else its last row may be cut
-    separator: str = ""  # "" if it is to be found
-    must: bool = False  # it is a table for sure
-    is_named_table: bool = False  # its name ends in .csv, .tsv or .tab
-
-
-def find_layout(sample: Sample) -> Layout | None:
-    """The layout of the table that a text begins, or None if it looks like plain text."""
-    text = sample.text.rstrip(FILLING).removesuffix("\n")
+    `separator` is "" if it is to be found; `must`: it is a table for sure; `is_complete`: the text
+    is the whole file, else its last row may be cut; `is_named`: the file's name ends in .csv, .tsv
+    or .tab.
+    """
+    text = text.rstrip(FILLING).removesuffix("\n")
     if in_cells := _is_in_cells(text):
         text = unwrapped(text)
     lines = text.split("\n")
     declared = SEPARATOR_LINE.fullmatch(lines[0])
     first = 1 if declared else 0
-    given = sample.separator or (declared[1] if declared else "")
-    must = sample.must or bool(given)
+    given = separator or (declared[1] if declared else "")
+    must = must or bool(given)
     few = lines[: first + CHOOSING_LINES]
-    is_complete = sample.is_complete and len(few) == len(lines)
+    all_few = is_complete and len(few) == len(lines)
     found = []
     for candidate in [given] if given else SEPARATORS:
-        rows = _rows(few, first, Table(separator=candidate, names=[]), is_complete)
-        if rows and (layout := _layout(rows, candidate, must, sample.is_named_table)):
+        rows = _rows(few, first, Table(separator=candidate, names=[]), all_few)
+        if rows and (layout := _layout(rows, candidate, must, is_named)):
             found.append(layout)
     if not found:
         return None
-    table = replace(max(found, key=lambda layout: layout.rating).table, in_cells=in_cells)
-    rows = _rows(lines, first, replace(table, names=[]), sample.is_complete)
-    layout = _layout(rows, table.separator, True, True)
-    return _refined(layout, lines, first, sample.is_complete, in_cells) if layout else None
+    separator = max(found, key=lambda layout: layout.rating).table.separator
+    rows = _rows(lines, first, Table(separator=separator, names=[]), is_complete)
+    best = _layout(rows, separator, True, True)
+    return _refined(best, lines, first, is_complete, in_cells) if best else None
 
 
 def layout_of_rows(rows: list[list[str]]) -> Layout | None:
