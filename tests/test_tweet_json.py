@@ -92,7 +92,7 @@ def test_what_is_broken_is_an_error_with_its_line(tmp_path, content, message):
     assert message in refused(write(tmp_path, "a.json", content))
 
 
-TWO = '{"text": "a b"}\n{"text": "c d"}\n'
+TWO = '{"text": "all are here"}\n{"text": "none came"}\n'
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ TWO = '{"text": "a b"}\n{"text": "c d"}\n'
     [
         (TWO + '{"text": "e', "1 cut record"),
         (TWO + '{"text": "e\n{"text": "f g"}\n', "1 broken record"),
-        ('[{"text": "a b"},\n{"text": "c', "1 cut record"),
+        ('[{"text": "all are here"},\n{"text": "c', "1 cut record"),
         (TWO + '{"limit": {"track": 1}}\n{"disconnect": {"code": 4}}\n', "2 notices"),
         ('{"_meta": {"a": 1}, "_readme": "made by me"}\n' + TWO, "1 record without a text"),
         (TWO + '{"type": "Announce", "object": "x"}\n' * 9, "9 'Announce' records"),
@@ -111,7 +111,7 @@ TWO = '{"text": "a b"}\n{"text": "c d"}\n'
 )
 def test_what_is_no_tweet_is_left_out_and_counted(tmp_path, content, said):
     path = write(tmp_path, "a.json", content)
-    assert texts(path)[0] == "a b"
+    assert texts(path)[0] == "all are here"
     assert told(path)[1] == f"  left out: {said}"
 
 

@@ -14,8 +14,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, NoReturn
 
 from tweetgen.errors import TweetgenError
 
@@ -77,7 +78,7 @@ class Stream:
             data: bytes = self._raw.read(size)
         self._num_bytes += len(data)
         if self._num_bytes > self._limit:
-            raise _unpacks_too_far(self._name, self._limit)
+            _refuse_bomb(self._name, self._limit)
         return data
 
     def read_all(self) -> bytes:
@@ -90,8 +91,8 @@ def _limit(size: int) -> int:
     return min(MAX_BYTES, max(ANY_RATIO_BYTES, MAX_RATIO * size))
 
 
-def _unpacks_too_far(name: str, limit: float) -> TweetgenError:
-    return TweetgenError(
+def _refuse_bomb(name: str, limit: float) -> NoReturn:
+    raise TweetgenError(
         f"{name} unpacks to more than {limit / 2**20:,.0f} MiB, which tweets never do at its size. "
         "Unpack it yourself if you trust it."
     )
@@ -154,7 +155,7 @@ def opened(path: str) -> Iterator[list[Member]]:
     check_path(path)
     with ExitStack() as stack:
         if os.path.isdir(path):
-            yield [_file_in(path, file) for file in _files_of(Path(path))]
+            yield list(_files_of(Path(path)))
             return
         name = shown(path)
         with damage_told(name):
@@ -167,21 +168,21 @@ def opened(path: str) -> Iterator[list[Member]]:
         yield members
 
 
-def _files_of(folder: Path) -> list[Path]:
+def _files_of(folder: Path) -> Iterator[Member]:
+    """The files of an unpacked archive of X."""
     found = [file for inner in FOLDERS for file in folder.glob(inner + "*.js")]
-    return found + [file for file in [folder / "tweets.csv"] if file.is_file()]
-
-
-def _file_in(folder: str, file: Path) -> Member:
-    inside = file.relative_to(folder).as_posix()
-    size = file.stat().st_size
-    return Member(f"{shown(folder)}!{inside}", inside, size, False, lambda: open(file, "rb"))
+    for file in [*found, *folder.glob("tweets.csv")]:
+        inside = file.relative_to(folder).as_posix()
+        name, size = f"{shown(str(folder))}!{inside}", file.stat().st_size
+        opener: Any = partial(open, file, "rb")
+        yield Member(name, inside, size, False, opener)
 
 
 def _inside(
     file: Any, name: str, prefix: str, size: int, stack: ExitStack, depth: int = 0
 ) -> list[Member] | None:
     """The members of an open zip or tar; None if the file is neither."""
+    found: list[tuple[str, int, Any]]
     if ZIP.match(file.peek(4)[:4]):
         archive = stack.enter_context(zipfile.ZipFile(file))
         infos = [info for info in archive.infolist() if not info.is_dir()]
@@ -193,10 +194,10 @@ def _inside(
         raw, _ = _decompressed(file, stack)
         if not TAR.match(raw.peek(512)[:512]):
             return None
-        tar = stack.enter_context(tarfile.open(fileobj=raw, mode="r:"))
+        tar = stack.enter_context(tarfile.TarFile(fileobj=raw))
         members = [member for member in tar.getmembers() if member.isfile()]
         if raw is not file and sum(member.size for member in members) > _limit(size):
-            raise _unpacks_too_far(name, _limit(size))
+            _refuse_bomb(name, _limit(size))
         found = [(m.name, m.size, (lambda m=m: tar.extractfile(m))) for m in members]
     result = []
     for inside, packed_size, opener in found:
@@ -213,7 +214,7 @@ def _nested(member: Member, stack: ExitStack, depth: int) -> list[Member] | None
     if depth >= MAX_LAYERS:
         raise TweetgenError(f"{member.name} is a zip too deep inside others. Unpack it yourself.")
     with open_stream(member._replace(is_packed=True)) as stream:
-        file = io.BufferedReader(io.BytesIO(stream.read_all()))  # type: ignore[arg-type]
+        file = io.BufferedReader(io.BytesIO(stream.read_all()))
     prefix = f"{member.inside}!"
     return _inside(file, member.name, prefix, member.size, stack, depth + 1)
 

@@ -169,8 +169,13 @@ def find_date(sample: Sample, is_needed: bool) -> tuple[int, str]:
     named = [(order_of.get(normalised(name), 99), i) for i, name in enumerate(sample.names)]
     for place, index in sorted(named):
         values = [value for value in sample.columns[index] if value.strip()]
+        # in a column of any other name a number may be an id
         order = number_order(values)
-        dated = [v for v in values if parse_date(v, order or "day") and (place < 99 or _shaped(v))]
+        dated = [
+            v
+            for v in values
+            if parse_date(v, order or "day") and (place < 99 or not NUMBER.fullmatch(v))
+        ]
         if not values or len(dated) < 0.9 * len(values):
             continue
         if not order and any(map(NUMBERS.match, values)):
@@ -187,8 +192,3 @@ def find_date(sample: Sample, is_needed: bool) -> tuple[int, str]:
         f"{sample.file_name} has no dates that can be read (found: {_list(sample)}). "
         "Leave out --since and --until."
     )
-
-
-def _shaped(value: str) -> bool:
-    """Whether a value is more than a number, which in a column of any name may be an id."""
-    return not NUMBER.fullmatch(value)

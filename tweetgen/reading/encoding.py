@@ -3,7 +3,7 @@
 import codecs
 import re
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any
 
 from tweetgen.errors import TweetgenError
 
@@ -25,10 +25,7 @@ CONTROL = re.compile(rb"[\x00-\x06\x0e-\x19\x1c-\x1f]")
 NOT_TEXT = {
     b"%PDF": "a PDF",
     b"SQLite format 3": "a database",
-    b"\x80\x02": "a Python pickle",
-    b"\x80\x03": "a Python pickle",
-    b"\x80\x04": "a Python pickle",
-    b"\x80\x05": "a Python pickle",
+    **{bytes((0x80, version)): "a Python pickle" for version in (2, 3, 4, 5)},
     b"Rar!": "a RAR archive",
     b"7z\xbc\xaf": "a 7-Zip (7z) archive",
     b"\x28\xb5\x2f\xfd": "a Zstandard file",
@@ -43,12 +40,6 @@ NOT_TEXT = {
 }
 
 
-class Reader(Protocol):
-    """Anything with `read(size) -> bytes`, empty at the end."""
-
-    def read(self, size: int, /) -> bytes: ...
-
-
 class TextBlocks:
     """The text of a stream, piece by piece, lines ending with LF: `for text in TextBlocks(...)`.
 
@@ -56,7 +47,7 @@ class TextBlocks:
     damage or cp1252. `described` is the encoding by what has been read.
     """
 
-    def __init__(self, stream: Reader, start: bytes, wanted: str, name: str) -> None:
+    def __init__(self, stream: Any, start: bytes, wanted: str, name: str) -> None:
         """`start` is what was read already, `wanted` the user's choice or "auto"."""
         self._stream, self._start, self._name = stream, start, name
         self._is_given = wanted != "auto"
@@ -77,9 +68,8 @@ class TextBlocks:
         return name + " (partly damaged)" if damaged else name
 
     def __iter__(self) -> Iterator[str]:
-        decoder = None
-        if self._codec not in ("utf-8", "cp1252"):
-            decoder = codecs.getincrementaldecoder(self._codec)(self._errors)
+        is_own = self._codec in ("utf-8", "cp1252")
+        decoder = None if is_own else codecs.getincrementaldecoder(self._codec)(self._errors)
         returns: bool | None = None
         rest, data = b"", self._start
         while True:
@@ -166,12 +156,12 @@ def refuse_binary(sample: bytes, name: str) -> None:
             )
     body = sample.rstrip(FILLING.encode())
     allowed = 0.3 if _is_utf8(body) else 0.02  # UTF-8 with a null here and there is still text
-    if (controls := len(CONTROL.findall(body))) > allowed * len(body):
-        place = CONTROL.search(body)
-        assert place is not None
+    controls = list(CONTROL.finditer(body))
+    if len(controls) > allowed * len(body):
         raise TweetgenError(
-            f"{name} is not text: byte 0x{place[0][0]:02x} at offset {place.start():,} and "
-            f"{controls - 1:,} more in its first {len(body):,} bytes. Save it as CSV or plain text."
+            f"{name} is not text: byte 0x{controls[0][0][0]:02x} at offset {controls[0].start():,} "
+            f"and {len(controls) - 1:,} more in its first {len(body):,} bytes. "
+            "Save it as CSV or plain text."
         )
 
 

@@ -16,17 +16,15 @@ from tweetgen.reading.encoding import BLOCK_BYTES, FILLING, MAX_RECORD, TextBloc
 from tweetgen.reading.json_values import (
     ASSIGNMENT,
     COMMENT,
-    DECODER,
     OBJECT_REPR,
     PYTHON_START,
     Broken,
     JsonStream,
     Value,
     lines_of_json,
-    python_values,
+    parse_value,
 )
 from tweetgen.reading.layout import Layout, find_layout, layout_of_rows, with_text
-from tweetgen.reading.layout import Sample as TextSample
 from tweetgen.reading.plain import (
     are_strings,
     has_marks,
@@ -140,21 +138,13 @@ def _format(file: _File) -> str:
 
 
 def _is_json(line: str) -> bool:
-    try:
-        DECODER.decode(line.strip())
-    except (ValueError, RecursionError):
-        return False
-    return True
+    return not isinstance(parse_value(line), Broken)
 
 
 # --- JSON ----------------------------------------------------------------------------------------
 
 
 def _json_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Part]:
-    if PYTHON_START.match(file.head) and file.head.count("\n") and file.head.rstrip()[-1:] == "]":
-        values = python_values(pieces, file.name)
-        yield from _Tweets(file, "Python").parts((1, batch, "") for batch in values)
-        return
     if format == "jsonl":
         yield from _Tweets(file, "JSON lines").parts(lines_of_json(line_blocks(pieces, file.name)))
         return
@@ -163,19 +153,15 @@ def _json_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Par
     reader = _Tweets(file, "X archive" if is_archive else "JSON")
 
     def checked() -> Iterator[tuple[int, list[Any], str]]:
-        for batch in stream:
-            _check_variable(stream.assigned, file.name)
+        for batch in chain(stream, [[]]):
+            variable = ARCHIVE_VARIABLE.fullmatch(stream.assigned)
+            if variable and not OWN_TWEETS.fullmatch(variable[1]):  # another file of an archive
+                raise TweetgenError(
+                    f"{file.name} holds {variable[1]}, not tweets. Give tweets.js instead."
+                )
             yield 0, batch, ""
-        _check_variable(stream.assigned, file.name)
 
     yield from reader.parts(checked())
-
-
-def _check_variable(assigned: str, name: str) -> None:
-    """Raise TweetgenError for a file of an X archive that does not hold the person's tweets."""
-    variable = ARCHIVE_VARIABLE.fullmatch(assigned)
-    if variable and not OWN_TWEETS.fullmatch(variable[1]):
-        raise TweetgenError(f"{name} holds {variable[1]}, not tweets. Give tweets.js instead.")
 
 
 def line_blocks(pieces: Iterable[str], name: str) -> Iterator[str]:
@@ -331,14 +317,8 @@ def _text_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Par
     must = format in ("csv", "tsv")
     if format != "txt":
         separator = "\t" if format == "tsv" else _given_separator(settings)
-        sample = TextSample(
-            text=head[0],
-            is_complete=head[1],
-            separator=separator,
-            must=must,
-            is_named_table=TABLE_NAME.search(file.name) is not None,
-        )
-        layout = find_layout(sample)
+        is_named = TABLE_NAME.search(file.name) is not None
+        layout = find_layout(head[0], separator, must=must, is_complete=head[1], is_named=is_named)
     if layout:
         yield from _table_parts(file, blocks, layout, head)
         return
@@ -379,7 +359,9 @@ def _table_parts(
         raise TweetgenError(f"{file.name} has a header but no tweets. Give a file with tweets.")
     text, date, order = _columns(layout, file.name, file.settings)
     table = with_text(layout, text, date, head[0])
-    kind = partial(file.described, _table_kind(table), _column_said(table))
+    kinds = {",": "CSV", "\t": "TSV"}
+    what = kinds.get(table.separator, f"CSV by {table.separator!r}")
+    kind = partial(file.described, what, _column_said(table))
     for rows in read_rows(blocks, table, file.name):
         left_out = Counter({"repeated header": rows.num_headers} if rows.num_headers else {})
         yield Part(rows.texts, kind, rows.dates, order, rows.num_joined, left_out)
@@ -393,12 +375,6 @@ def _columns(layout: Layout, name: str, settings: ReadingSettings) -> tuple[int,
     sample = Sample(layout.table.names, columns, name)
     text = find_text(sample, settings.text_column)
     return text, *find_date(sample, bool(settings.since or settings.until))
-
-
-def _table_kind(table: Table) -> str:
-    if table.separator == ",":
-        return "CSV"
-    return "TSV" if table.separator == "\t" else f"CSV by {table.separator!r}"
 
 
 def _column_said(table: Table) -> str:

@@ -4,11 +4,10 @@ import ast
 import json
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
-from tweetgen.reading.encoding import BLOCK_BYTES, FILLING, MAX_RECORD
+from tweetgen.reading.encoding import FILLING, MAX_RECORD
 
 DECODER = json.JSONDecoder(strict=False)  # raw control characters in strings are common, harmless
 BATCH_VALUES = 4096
@@ -80,7 +79,7 @@ def _parsed_lines(text: str, first: int, is_last: bool) -> tuple[int, list[Any],
     for number, line in enumerate(lines):
         if line.strip(FILLING + " \r\t,\ufeff"):
             value = parse_value(line)
-            if isinstance(value, Broken):
+            if isinstance(value, Broken) and value.is_cut:
                 is_cut = is_last and number == len(lines) - 1 and not text.endswith("\n")
                 value = value._replace(is_cut=is_cut)
             found.append(Value(first + number, value))
@@ -98,22 +97,8 @@ def parse_value(line: str) -> Any:
         value = _other_notation(line)
         if value is None:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else "a number too long"
-            return Broken(reason, False)
+            return Broken(reason, isinstance(error, json.JSONDecodeError))
     return opened_string(value)
-
-
-def python_values(blocks: Iterable[str], name: str) -> Iterator[list[Value]]:
-    """The value of a whole text in Python's notation, as `pprint` writes it."""
-    text = "".join(islice(blocks, MAX_LITERAL // BLOCK_BYTES + 1))
-    try:
-        value = ast.literal_eval(text.strip()) if len(text) <= MAX_LITERAL else None
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        value = None
-    if value is None:
-        raise TweetgenError(
-            f"{name} is in Python's notation and cannot be read whole. Save it with json.dump."
-        )
-    yield [Value(1, value)]
 
 
 def opened_string(value: Any) -> Any:

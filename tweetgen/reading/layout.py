@@ -1,10 +1,9 @@
 """How a table is laid out, found by looking: separator, header, quoting, number of columns."""
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from tweetgen.reading.columns import DATE_NAMES, OTHER_NAMES, TEXT_NAMES, normalised
@@ -16,7 +15,7 @@ from tweetgen.reading.tables import (
     Table,
     find_records,
     is_blank,
-    parse_fields,
+    strict_fields,
     unwrapped,
 )
 
@@ -58,46 +57,43 @@ class Layout(NamedTuple):
     rating: Rating
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """The first lines of a file, and what is known of it beforehand."""
+def find_layout(
+    text: str, separator: str, *, must: bool, is_complete: bool, is_named: bool
+) -> Layout | None:
+    """The layout of the table that a text begins, or None if it looks like plain text.
 
-    text: str
-    is_complete: bool  # it is the whole file, else its last row may be cut
-    separator: str = ""  # "" if it is to be found
-    must: bool = False  # it is a table for sure
-    is_named_table: bool = False  # its name ends in .csv, .tsv or .tab
-
-
-def find_layout(sample: Sample) -> Layout | None:
-    """The layout of the table that a text begins, or None if it looks like plain text."""
-    text = sample.text.rstrip(FILLING).removesuffix("\n")
+    `separator` is "" if it is to be found; `must`: it is a table for sure; `is_complete`: the text
+    is the whole file, else its last row may be cut; `is_named`: the file's name ends in .csv, .tsv
+    or .tab.
+    """
+    text = text.rstrip(FILLING).removesuffix("\n")
     if in_cells := _is_in_cells(text):
         text = unwrapped(text)
     lines = text.split("\n")
     declared = SEPARATOR_LINE.fullmatch(lines[0])
     first = 1 if declared else 0
-    given = sample.separator or (declared[1] if declared else "")
-    must = sample.must or bool(given)
+    given = separator or (declared[1] if declared else "")
+    must = must or bool(given)
     few = lines[: first + CHOOSING_LINES]
-    is_complete = sample.is_complete and len(few) == len(lines)
+    all_few = is_complete and len(few) == len(lines)
     found = []
     for candidate in [given] if given else SEPARATORS:
-        rows = _rows(few, first, Table(separator=candidate, names=[]), is_complete)
-        if rows and (layout := _layout(rows, candidate, must, sample.is_named_table)):
+        rows = _rows(few, first, Table(separator=candidate, names=[]), all_few)
+        if rows and (layout := _layout(rows, candidate, must, is_named)):
             found.append(layout)
     if not found:
         return None
-    table = replace(max(found, key=lambda layout: layout.rating).table, in_cells=in_cells)
-    rows = _rows(lines, first, replace(table, names=[]), sample.is_complete)
-    layout = _layout(rows, table.separator, True, True)
-    return _refined(layout, lines, first, sample.is_complete, in_cells) if layout else None
+    separator = max(found, key=lambda layout: layout.rating).table.separator
+    rows = _rows(lines, first, Table(separator=separator, names=[]), is_complete)
+    best = _layout(rows, separator, True, True)
+    return _refined(best, lines, first, is_complete, in_cells) if best else None
 
 
 def layout_of_rows(rows: list[list[str]]) -> Layout | None:
     """The layout of rows that are cells already, as of a spreadsheet."""
     found = [Row(line, "", row, True) for line, row in enumerate(rows) if any(row)]
-    return _with_header_removed(_layout(found, ",", True, True)) if found else None
+    layout = _layout(found, ",", True, True) if found else None
+    return _with_header_removed(layout) if layout else None
 
 
 def _is_in_cells(text: str) -> bool:
@@ -120,20 +116,15 @@ def _rows(lines: list[str], first: int, table: Table, is_complete: bool) -> list
         for line, record in found
         if not is_blank(record) and (is_complete or line < open_line)
     ]
-    try:
-        fields = parse_fields([record for _, record in records], table)
-        if len(fields) == len(records):
-            return [Row(*record, row, True) for record, row in zip(records, fields, strict=True)]
-    except csv.Error:
-        pass
+    fields = strict_fields([record for _, record in records], table)
+    if fields is not None:
+        return [Row(*record, row, True) for record, row in zip(records, fields, strict=True)]
     return [_row(line, record, table) for line, record in records]
 
 
 def _row(line: int, record: str, table: Table) -> Row:
-    try:
-        return Row(line, record, parse_fields([record], table)[0], True)
-    except csv.Error:
-        return Row(line, record, record.split(table.separator), False)
+    fields = strict_fields([record], table)
+    return Row(line, record, fields[0] if fields else record.split(table.separator), bool(fields))
 
 
 def _layout(rows: list[Row], separator: str, must: bool, is_named: bool) -> Layout | None:
@@ -244,9 +235,7 @@ def _refined(
     return _with_header_removed(Layout(table, rows, layout.rating))
 
 
-def _with_header_removed(layout: Layout | None) -> Layout | None:
-    if layout is None:
-        return None
+def _with_header_removed(layout: Layout) -> Layout:
     table, rows = layout.table, layout.rows
     below = table.header_lines
     if table.has_header:
@@ -254,7 +243,7 @@ def _with_header_removed(layout: Layout | None) -> Layout | None:
         three = len(types) > 1 and all(cell in COLUMN_TYPES for cell in types)
         head, rows = rows[: 3 if three else 1], rows[3 if three else 1 :]
         below = head[-1].line + head[-1].record.count("\n") + 1
-    names = _real_names(table, [row.fields for row in rows])
+    names = _real_names(table, rows)
     numeric = bool(rows) and all(NUMBER.fullmatch(row.fields[0]) for row in rows)
     table = replace(table, names=names, header_lines=below, numeric_start=numeric)
     return layout._replace(table=table, rows=rows)
@@ -340,11 +329,13 @@ def _few_shapes(values: Sequence[str]) -> str:
     return "|".join(sorted(shapes))
 
 
-def _real_names(table: Table, rows: list[list[str]]) -> Sequence[str]:
+def _real_names(table: Table, records: list[Row]) -> Sequence[str]:
     """The names of columns with those that the header lacks: row numbers, empty ones at the end."""
     width, names = table.num_columns, list(table.names)
+    rows = [row.fields for row in records]
     wider = len(rows[0]) if rows else 0
-    if not table.has_header or wider <= width or any(len(row) != wider for row in rows):
+    odd = any(len(row.fields) != wider or not row.strict for row in records)
+    if not table.has_header or wider <= width or odd:
         return names
     numbers = [row[0] for row in rows]
     starts = [[str(number) for number in range(start, start + len(rows))] for start in (0, 1)]

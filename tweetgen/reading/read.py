@@ -9,8 +9,6 @@ import html
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -25,28 +23,15 @@ from tweetgen.reading.formats import Part, parts_of
 from tweetgen.settings import ReadingSettings
 
 MAX_LINES_TOLD = 5  # members of one archive; of more there is one line for all
+MAX_NAMES_TOLD = 8  # of files that are not read
+START_CHARACTERS = 40  # enough to tell long posts apart
+# Of a reply: the tweet begins with them, the long post may not
+LEADING_NAMES = re.compile(r"(?:@\w+\s+)*+")
+
+Tell = Callable[[str], None]
 
 
-@dataclass
-class Report:
-    """What is said of a file after it was read."""
-
-    kind: str = ""  # "CSV, UTF-8, column 'text'"
-    num_tweets: int = 0
-    num_joined: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, part: Part) -> None:
-        """Take in what is said of a part of the file."""
-        self.num_tweets += len(part.texts)
-        self.num_joined += part.num_joined
-        self.left_out.update(part.left_out)
-
-
-def read(
-    paths: Sequence[str], settings: ReadingSettings, tell: Callable[[str], None]
-) -> pd.DataFrame:
+def read(paths: Sequence[str], settings: ReadingSettings, tell: Tell) -> pd.DataFrame:
     """The tweets of all files, in their order.
 
     Columns: `text` (str), `date` (datetime64[ns, UTC]: midnight of the day as it is written; NaT
@@ -66,165 +51,122 @@ def read(
     return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
 
 
-def _read_path(
-    path: str, settings: ReadingSettings, tell: Callable[[str], None]
-) -> Iterator[pd.DataFrame]:
+def _read_path(path: str, settings: ReadingSettings, tell: Tell) -> Iterator[pd.DataFrame]:
     with opened(path) as members:
         parts, notes, others = tweets_of(members)
         if parts and settings.format in ("auto", "archive"):
-            yield _read_archive(path, parts, notes, settings, tell)
-            unread = [m.inside for m in members if m not in parts and m not in notes]
-            _tell_unread([name for name in unread if name.endswith(".js")], tell)
+            yield _read_members(parts, shown(path), settings, tell, notes)
+            unread = [m.inside.rpartition("/")[2] for m in members if m not in parts + notes]
+            unread = sorted(name for name in unread if name.endswith(".js"))
+            if unread:
+                more = len(unread) - MAX_NAMES_TOLD
+                names = ", ".join(unread[:MAX_NAMES_TOLD])
+                tell(f"  not read: {names}" + (f" and {more} more" if more > 0 else ""))
+        elif len(others) > MAX_LINES_TOLD:
+            name = f"{shown(path)}, {len(others):,} files"
+            yield _read_members(others, name, settings, tell)
         elif others:
-            if len(others) > MAX_LINES_TOLD:
-                yield _read_many(path, others, settings, tell)
-            else:
-                for member in others:
-                    yield _read_members([member], member.name, settings, tell)
+            for member in others:
+                yield _read_members([member], member.name, settings, tell)
         else:
             raise TweetgenError(
                 f"{path} is a folder or zip without tweets. Give the files, or an X archive."
             )
 
 
-def _tell_unread(names: list[str], tell: Callable[[str], None]) -> None:
-    short = [name.rpartition("/")[2] for name in names]
-    if short:
-        more = f" and {len(short) - 8} more" if len(short) > 8 else ""
-        tell(f"  not read: {', '.join(sorted(short)[:8])}{more}")
-
-
-def _read_many(
-    path: str, members: list[Member], settings: ReadingSettings, tell: Callable[[str], None]
-) -> pd.DataFrame:
-    name = f"{shown(path)}, {len(members):,} files"
-    return _read_members(members, name, settings, tell)
-
-
 def _read_members(
-    members: list[Member], name: str, settings: ReadingSettings, tell: Callable[[str], None]
+    members: Iterable[Member],
+    name: str,
+    settings: ReadingSettings,
+    tell: Tell,
+    notes: Iterable[Member] | None = None,
 ) -> pd.DataFrame:
-    """The tweets of files that count as one; says what they were read as."""
-    report = Report()
-    frames = []
+    """The tweets of files that count as one; says what they were read as.
+
+    `notes` are the files of an X archive's long posts.
+    """
+    posts = _LongPosts(notes or (), settings)
+    frames, kinds, said = [], [], Counter[str]()
     for member in members:
         with open_stream(member) as stream:
-            frames.append(_collect(parts_of(stream, member.name, settings), name, report))
-    _tell_report(name, report, tell)
+            parts = parts_of(stream, member.name, settings, is_archive=notes is not None)
+            frame, kind = _collect(parts, name, said, posts)
+        frames.append(frame)
+        kinds.append(kind)
+    num_tweets, num_joined = sum(map(len, frames)), said.pop("", 0)
+    # airline.csv: CSV, UTF-8, column 'text', 14,640 tweets
+    tell(f"{name}: {kinds[0]}, {num_tweets:,} tweets")
+    if num_joined:
+        tell(f"  {num_joined:,} rows had unquoted separators in the text")
+    if said:
+        counts = (
+            f"{number:,} {kind}{'s' if number > 1 and not kind.startswith('texts') else ''}"
+            for kind, number in said.most_common()
+        )
+        tell(f"  left out: {', '.join(counts)}")
+    if posts.used:
+        tell(f"  {len(posts.used):,} long posts are in full, from note-tweet.js")
+    if num_unused := len(posts.whole) - len(posts.used):
+        tell(f"  not read: {num_unused:,} long posts of note-tweet.js without a tweet")
     return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
 
 
-def _tell_report(name: str, report: Report, tell: Callable[[str], None]) -> None:
-    """Print what a file was read as: `airline.csv: CSV, UTF-8, column 'text', 14,640 tweets`."""
-    tell(f"{name}: {report.kind}, {report.num_tweets:,} tweets")
-    if report.num_joined:
-        tell(f"  {report.num_joined:,} rows had unquoted separators in the text")
-    if report.left_out:
-        counts = (
-            f"{number:,} {kind}{'s' if number > 1 and not kind.startswith('texts') else ''}"
-            for kind, number in report.left_out.most_common()
-        )
-        tell(f"  left out: {', '.join(counts)}")
-    for note in report.notes:
-        tell(f"  {note}")
+class _LongPosts:
+    """The long posts of an X archive, whose starts alone are among its tweets."""
+
+    def __init__(self, members: Iterable[Member], settings: ReadingSettings) -> None:
+        self.whole: dict[str, str] = {}  # by their starts
+        self.used: set[str] = set()
+        for member in members:
+            with open_stream(member) as stream:
+                for part in parts_of(stream, member.name, settings, is_archive=True):
+                    self.whole.update((self._start(text), text) for text in part.texts)
+
+    @staticmethod
+    def _start(text: str) -> str:
+        return " ".join(LEADING_NAMES.sub("", text).split())[:START_CHARACTERS]
+
+    def full(self, text: str) -> str:
+        """The long post that a tweet is the start of; the tweet itself if there is none."""
+        start = self._start(html.unescape(text))
+        longer = self.whole.get(start, "")
+        if not longer or len(longer) < len(text.rpartition("…")[0] or text):
+            return text
+        self.used.add(start)
+        names = LEADING_NAMES.match(text)
+        return longer if longer[:1] == "@" or not names else names[0] + longer
 
 
-def _read_archive(
-    path: str,
-    members: list[Member],
-    notes: list[Member],
-    settings: ReadingSettings,
-    tell: Callable[[str], None],
-) -> pd.DataFrame:
-    """The tweets of an X archive, each long post in full."""
-    name = shown(path)
-    report = Report()
-    whole = _long_posts(notes, settings)
-    frames = []
-    for member in members:
-        with open_stream(member) as stream:
-            parts = parts_of(stream, member.name, settings, is_archive=True)
-            frames.append(_collect(_lengthened(parts, whole, report), name, report))
-    if whole:
-        report.notes.append(f"not read: {len(whole):,} long posts of note-tweet.js without a tweet")
-    _tell_report(name, report, tell)
-    return pd.concat(frames, ignore_index=True)
+def _collect(
+    parts: Iterable[Part], name: str, said: Counter[str], posts: _LongPosts
+) -> tuple[pd.DataFrame, str]:
+    """The parts of a file as one table, and what it was read as.
 
-
-START_CHARACTERS = 40  # enough to tell long posts apart
-LEADING_NAMES = re.compile(
-    r"(?:@\w+\s+)*+"
-)  # of a reply: the tweet has them, the long post may not
-
-
-def _start(text: str) -> str:
-    """What a long post and the tweet that is its start have in common."""
-    return " ".join(LEADING_NAMES.sub("", text).split())[:START_CHARACTERS]
-
-
-def _long_posts(members: Iterable[Member], settings: ReadingSettings) -> dict[str, str]:
-    """The texts of note-tweet.js by their first characters."""
-    found = {}
-    for member in members:
-        with open_stream(member) as stream:
-            for part in parts_of(stream, member.name, settings, is_archive=True):
-                found.update({_start(text): text for text in part.texts})
-    return found
-
-
-def _lengthened(parts: Iterator[Part], whole: dict[str, str], report: Report) -> Iterator[Part]:
-    """The parts with long posts in place of the starts that the tweets have of them."""
-    used = set()
+    Characters are mended by what the first texts show. `said` takes what was left out and, under
+    "", the rows with unquoted separators.
+    """
+    columns, kind = [], ""
+    days: list[Any] = []  # or how many are unknown
     for part in parts:
-        if whole:
-            texts = []
-            for text in part.texts:
-                start = _start(html.unescape(text))
-                longer = whole.get(start, "")
-                if longer and len(longer) >= len(text.rpartition("…")[0] or text):
-                    used.add(start)
-                    names = LEADING_NAMES.match(text)
-                    text = longer if longer[:1] == "@" or not names else names[0] + longer
-                texts.append(text)
-            part.texts = texts
-        yield part
-    for start in used:
-        del whole[start]
-    if used:
-        report.notes.append(f"{len(used):,} long posts are in full, from note-tweet.js")
-
-
-def _collect(parts: Iterable[Part], name: str, report: Report) -> pd.DataFrame:
-    """The parts of a file as one table, their characters mended by what the first texts show."""
-    iterator = iter(parts)
-    head: list[Part] = []
-    sample: list[str] = []
-    for part in iterator:
-        head.append(part)
-        sample += part.texts if isinstance(part.texts, list) else part.texts.to_pylist()
-        if len(sample) >= mojibake.SAMPLE_TEXTS:
-            break
-    mend = mojibake.mending(sample[: mojibake.SAMPLE_TEXTS])
-    texts, repaired = [], []
-    dates: list[Any] = []  # or how many are unknown
-    for part in chain(head, iterator):
-        column = pa.array(part.texts, pa.large_string())
-        report.add(part)
-        column, changed = mend.apply(column)
-        texts.append(column)
-        repaired.append(changed)
-        dates.append(parse_dates(part.dates, part.date_order) if len(part.dates) else len(column))
-        kind = part.kind() if callable(part.kind) else part.kind
-    if not head:
+        texts = [posts.full(text) for text in part.texts] if posts.whole else part.texts
+        columns.append(pa.array(texts, pa.large_string()))
+        days.append(parse_dates(part.dates, part.date_order) if part.dates else len(texts))
+        said.update(part.left_out)
+        said[""] += part.num_joined
+        kind = part.kind()
+    if not columns:
         raise TweetgenError(f"{name} holds no tweets. Give a file with tweets.")
-    report.kind = report.kind or kind + (f", mojibake ({mend.family})" if mend.family else "")
-    days = [np.full(d, "NaT", "datetime64[ns]") if isinstance(d, int) else d for d in dates]
-    column = pd.array(pa.chunked_array(texts), dtype=pd.StringDtype("pyarrow", np.nan))
-    return pd.DataFrame(
+    sample = pa.chunked_array(columns).slice(0, mojibake.SAMPLE_TEXTS).to_pylist()
+    mend = mojibake.mending(sample)
+    mended = [mend.apply(columns.pop(0)) for _ in range(len(columns))]
+    text = pa.chunked_array([column for column, _ in mended])
+    known = [np.full(d, "NaT", "datetime64[ns]") if isinstance(d, int) else d for d in days]
+    frame = pd.DataFrame(
         {
-            "text": pd.Series(column),
-            "date": pd.DatetimeIndex(np.concatenate(days)).tz_localize("UTC"),
-            "source": pd.Categorical.from_codes(np.zeros(len(column), np.int8), [name]),
-            "repaired": np.concatenate(repaired),
+            "text": pd.Series(pd.array(text, dtype=pd.StringDtype("pyarrow", np.nan))),
+            "date": pd.DatetimeIndex(np.concatenate(known)).tz_localize("UTC"),
+            "source": pd.Categorical.from_codes(np.zeros(len(text), np.int8), pd.Index([name])),
+            "repaired": np.concatenate([changed for _, changed in mended]),
         }
     )
+    return frame, kind + (f", mojibake ({mend.family})" if mend.family else "")

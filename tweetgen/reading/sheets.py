@@ -4,11 +4,13 @@ import io
 import zipfile
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+
 from tweetgen.errors import TweetgenError
 
 PARQUET, FEATHER, EXCEL, OLD_EXCEL, ODS = "Parquet", "Feather", "Excel", "old Excel", "ODS"
 ENGINES = {EXCEL: "openpyxl", OLD_EXCEL: "xlrd", ODS: "odf"}
-PACKAGES = {OLD_EXCEL: "xlrd", ODS: "odfpy", EXCEL: "openpyxl"}
 
 
 def kind_of(start: bytes, name: str) -> str:
@@ -42,16 +44,12 @@ def read(kind: str, content: bytes, name: str) -> list[list[str]]:
     Raises:
         TweetgenError: a package is missing, or the file is damaged.
     """
-    import pandas as pd
-    import pyarrow as pa
-
     file = io.BytesIO(content)
     try:
-        if kind == PARQUET:
-            return _with_names(pd.read_parquet(file, dtype_backend="pyarrow"))
-        if kind == FEATHER:
-            return _with_names(pd.read_feather(file, dtype_backend="pyarrow"))
-        sheets = pd.read_excel(
+        if kind in (PARQUET, FEATHER):
+            read_columns = pd.read_parquet if kind == PARQUET else pd.read_feather
+            return _with_names(read_columns(file, dtype_backend="pyarrow"))
+        sheets: Any = pd.read_excel(  # type: ignore[call-overload]
             file,
             sheet_name=None,
             header=None,
@@ -61,9 +59,9 @@ def read(kind: str, content: bytes, name: str) -> list[list[str]]:
             engine=ENGINES[kind],
         )
     except ImportError:
+        package = "odfpy" if kind == ODS else ENGINES[kind]
         raise TweetgenError(
-            f"{name} needs the package {PACKAGES[kind]}: pip install {PACKAGES[kind]}, "
-            "or save the file as CSV."
+            f"{name} needs the package {package}: pip install {package}, or save the file as CSV."
         ) from None
     except (ValueError, OSError, KeyError, zipfile.BadZipFile, pa.ArrowException) as error:
         reason = str(error).split("\n")[0]
@@ -80,8 +78,6 @@ def _with_names(frame: Any) -> list[list[str]]:
 
 def _shown(cell: Any) -> str:
     """A cell as text; an empty one is "" and not a missing value."""
-    import pandas as pd
-
     if isinstance(cell, str):
         return cell
     return "" if cell is None or cell is pd.NA or cell != cell else str(cell)

@@ -5,12 +5,8 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute
-import pyarrow.csv as arrow_csv
 
 from tweetgen.errors import TweetgenError
 from tweetgen.reading.encoding import FILLING, MAX_RECORD
@@ -66,19 +62,15 @@ def read_rows(blocks: Iterable[str], table: Table, name: str) -> Iterator[Rows]:
     Raises:
         TweetgenError: with its line, a row that cannot be read safely.
     """
-    line, rest = 1, ""
-    skip = table.header_lines
-    for block, is_last in _with_last(blocks):
-        if table.in_cells:
-            block = unwrapped(block)
-        text = rest + block
+    line, rest, skip = 1, "", table.header_lines
+    for block, following in pairwise(chain(blocks, [""])):
+        text = rest + (unwrapped(block) if table.in_cells else block)
         while skip and text:
             text = text[text.find("\n") + 1 or len(text) :]
             skip -= 1
             line += 1
-        text = text.rstrip(FILLING) if is_last else text
-        found = _by_arrow(text, table, is_last) or _by_hand(text, table, line, name, is_last)
-        rows, num_read = found
+        text = text if following else text.rstrip(FILLING)
+        rows, num_read = _parsed(text, table, line, name, not following)
         yield rows
         line += text.count("\n", 0, num_read)
         rest = text[num_read:]
@@ -89,104 +81,17 @@ def read_rows(blocks: Iterable[str], table: Table, name: str) -> Iterator[Rows]:
             )
 
 
-def _with_last(blocks: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Each block, and whether it is the last."""
-    iterator = iter(blocks)
-    block = next(iterator, "")
-    for following in iterator:
-        yield block, False
-        block = following
-    yield block, True
-
-
 def unwrapped(text: str) -> str:
     """Rows out of the cells that hold one each."""
-    return "\n".join(_unwrapped_line(line) for line in text.split("\n"))
+
+    def row(line: str) -> str:
+        match = ROW_IN_A_CELL.fullmatch(line)
+        return match[1].replace('""', '"') if match else EMPTY_CELLS.sub("", line)
+
+    return "\n".join(map(row, text.split("\n")))
 
 
-def _unwrapped_line(line: str) -> str:
-    match = ROW_IN_A_CELL.fullmatch(line)
-    return match[1].replace('""', '"') if match else EMPTY_CELLS.sub("", line)
-
-
-def _regular_end(content: bytes, separator: str, is_last: bool) -> int:
-    """Where the last whole row of a block ends if it keeps the rules of quoting, else 0.
-
-    Quotes are in turn opening and closing, a doubled one being both: they keep the rules if each
-    opens at the start of a field or behind a closing one, and closes at the end of a field.
-    """
-    padded = np.frombuffer(b"\n" + content + b"\n", np.uint8)
-    quotes = np.flatnonzero(padded == ord('"'))
-    if is_last:
-        end = len(content) if len(quotes) % 2 == 0 else 0
-    else:
-        ends = np.flatnonzero(padded[1:-1] == ord("\n")) + 1
-        outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
-        end = int(outside[-1]) if len(outside) else 0
-    quotes = quotes[: np.searchsorted(quotes, end, "right")]
-    starts = [ord(separator), ord("\n"), ord('"')]
-    opens = np.isin(padded[quotes[::2] - 1], starts)
-    closes = np.isin(padded[quotes[1::2] + 1], [*starts, ord("\r")])
-    return end if opens.all() and closes.all() else 0
-
-
-def _by_arrow(text: str, table: Table, is_last: bool) -> tuple[Rows, int] | None:
-    """The rows of a block that keeps the rules of CSV to the letter, and the characters they take.
-
-    None for any other block.
-    """
-    odd = table.padded or table.backslash or not table.multiline or table.separator > "~"
-    if odd or text.count("\r") != text.count("\r\n"):
-        return None
-    content = text.encode()
-    end = _regular_end(content, table.separator, is_last) if table.quoted else len(content)
-    rows = _parsed_by_arrow(content[:end], table) if end else None
-    if rows is None:
-        return None
-    return rows, len(text) - len(content[end:].decode())
-
-
-def _parsed_by_arrow(content: bytes, table: Table) -> Rows | None:
-    columns = [str(index) for index in range(table.num_columns)]
-    wanted = [columns[table.text], *([columns[table.date]] if table.date >= 0 else [])]
-    try:
-        found = arrow_csv.read_csv(
-            pa.BufferReader(content),
-            arrow_csv.ReadOptions(
-                column_names=columns, block_size=len(content) + 1, use_threads=False
-            ),
-            arrow_csv.ParseOptions(
-                delimiter=table.separator,
-                quote_char='"' if table.quoted else False,
-                newlines_in_values=table.quoted,
-            ),
-            arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(wanted, pa.large_string()),
-                include_columns=list(dict.fromkeys(wanted)),
-                strings_can_be_null=False,
-            ),
-        )
-    except pa.ArrowInvalid:  # a row of another number of fields
-        return None
-    texts = found.column(wanted[0]).combine_chunks()
-    if table.has_header and pa.compute.index(texts, table.names[table.text]).as_py() >= 0:
-        return None  # a copy of the header, perhaps
-    if _has_row_in_text(texts, table):
-        return None
-    return Rows(texts, found.column(wanted[1]).combine_chunks() if table.date >= 0 else [])
-
-
-def _has_row_in_text(texts: Any, table: Table) -> bool:
-    """Whether a line of a text is a row: quotes that seem to match opened in different texts."""
-    if not table.row_start and table.separator != "\t":
-        return False
-    several = texts.filter(pa.compute.match_substring(texts, "\n")).to_pylist()
-    return any(starts_row(line, table) for text in several for line in text.split("\n")[1:])
-
-
-def _by_hand(
-    text: str, table: Table, first_line: int, name: str, is_last: bool
-) -> tuple[Rows, int]:
+def _parsed(text: str, table: Table, first_line: int, name: str, is_last: bool) -> tuple[Rows, int]:
     """The rows of a block, and how many characters of it they take: not an unfinished row's."""
     num_characters = len(text)
     has_returns = text.count("\r") != text.count("\r\n")
@@ -197,8 +102,10 @@ def _by_hand(
     if not is_last and open_line < len(lines):
         num_characters -= sum(len(line) + 1 for line in lines[open_line:])
         records = [record for record in records if record[0] < open_line]
-    rows, num_joined = _strict_rows([record for _, record in records], table), 0
-    if rows is None:
+    num_joined = 0
+    if (rows := strict_fields([record for _, record in records], table)) is not None:
+        rows = [row for row in rows if row]  # blank lines
+    if rows is None or not set(map(len, rows)) <= {table.num_columns}:
         rows = []
         for index, record in records:
             if not is_blank(record):
@@ -216,35 +123,21 @@ def _by_hand(
     return Rows(texts, dates, num_joined, num_rows - len(rows)), num_characters
 
 
-def _strict_rows(records: list[str], table: Table) -> list[list[str]] | None:
-    """The fields of all rows if each keeps the rules and has all columns, else None."""
-    try:
-        rows = parse_fields(records, table)
-    except csv.Error:
-        return None
-    if len(rows) != len(records):  # a quote joined rows that are two
-        return None
-    rows = [row for row in rows if row]  # blank lines
-    return rows if set(map(len, rows)) <= {table.num_columns} else None
-
-
 def parse_fields(records: Sequence[str], table: Table) -> list[list[str]]:
     """The fields of records, by the strict rules of CSV; csv.Error if they break them."""
-    dialect = _dialect(table.separator, table.quoted, table.padded, table.backslash)
-    try:
-        return list(csv.reader(records, dialect))
-    except csv.Error as error:
-        if "field limit" not in str(error):
-            raise
     previous = csv.field_size_limit(MAX_RECORD)
     try:
-        return list(csv.reader(records, dialect))
+        return list(
+            csv.reader(
+                records, _dialect_of(table.separator, table.quoted, table.padded, table.backslash)
+            )
+        )
     finally:
         csv.field_size_limit(previous)
 
 
 @functools.lru_cache
-def _dialect(separator: str, quoted: bool, padded: bool, backslash: bool) -> Any:
+def _dialect_of(separator: str, quoted: bool, padded: bool, backslash: bool) -> Any:
     return csv.reader(
         (),
         delimiter=separator,
@@ -255,17 +148,18 @@ def _dialect(separator: str, quoted: bool, padded: bool, backslash: bool) -> Any
     ).dialect
 
 
+def strict_fields(records: list[str], table: Table) -> list[list[str]] | None:
+    """The fields of each record if all keep the rules, else None."""
+    try:
+        rows = parse_fields(records, table)
+    except csv.Error:
+        return None
+    return rows if len(rows) == len(records) else None  # a quote may join rows that are two
+
+
 def is_blank(record: str) -> bool:
     """Whether a line holds no row at all; one of separators only does."""
     return not record.strip("\r ")
-
-
-def is_row(record: str, table: Table) -> bool:
-    """Whether a record is one row by the strict rules of CSV."""
-    try:
-        return len(parse_fields([record], table)) == 1
-    except csv.Error:
-        return False
 
 
 def starts_row(line: str, table: Table) -> bool:
@@ -295,7 +189,7 @@ def _records_by_start(lines: list[str], table: Table) -> tuple[list[tuple[int, s
         if records and not starts_row(line, table):
             last = records[-1][1]
             complete = len(last) == 1 and '"' not in last[0]
-            if not complete and not is_row("\n".join(last), table):
+            if not complete and strict_fields(["\n".join(last)], table) is None:
                 last.append(line)
                 continue
         records.append((index, [line]))
@@ -315,7 +209,7 @@ def _records_by_quotes(lines: list[str], table: Table) -> tuple[list[tuple[int, 
     while place < len(odd):
         first = odd[place]
         place += 1
-        if is_row(lines[first], table):
+        if strict_fields([lines[first]], table) is not None:
             continue
         end = odd[place] + 1 if place < len(odd) else len(lines)
         below = lines[first + 1 : end]
@@ -326,7 +220,7 @@ def _records_by_quotes(lines: list[str], table: Table) -> tuple[list[tuple[int, 
             records += enumerate(lines[done:], done)
             return records, first
         record = "\n".join(lines[first:end])
-        if is_row(record, table):
+        if strict_fields([record], table) is not None:
             records += enumerate(lines[done:first], done)
             records.append((first, record))
             done = end
@@ -348,7 +242,10 @@ def parse_record(record: str, table: Table, line: int, name: str) -> tuple[list[
     except csv.Error as error:
         can_close = table.multiline and not starts_row(record, table)
         if "unexpected end" in str(error) and can_close:
-            raise _never_closes(line, name) from None
+            raise TweetgenError(
+                f"the quote opened near line {line:,} of {name} never closes. "
+                "Close it, or double the quotes inside the text."
+            ) from None
     if len(row) == num_columns:
         return row, False
     if table.multiline and table.quoted and table.separator != "\t":
@@ -356,8 +253,8 @@ def parse_record(record: str, table: Table, line: int, name: str) -> tuple[list[
         if broken and (fields := _around_text(record, table)):
             return fields, False
     if "\n" not in record and (not row or len(row) > num_columns):
-        if fields := _up_to_text(record, table):
-            return fields, len(row) > num_columns
+        if table.text_is_last and (before := _leading(record, table)):
+            return [*before[0], record[before[1] :]], len(row) > num_columns
         if len(raw := record.split(table.separator)) == num_columns:
             return raw, False
     if table.text < len(row) < num_columns and table.numeric_start and NUMBER.fullmatch(row[0]):
@@ -398,13 +295,6 @@ def _around_text(record: str, table: Table) -> list[str] | None:
     return [*fields, match[1].replace('""', '"'), *map(_unquoted, after)]
 
 
-def _up_to_text(record: str, table: Table) -> list[str] | None:
-    """The fields where the text is the last and all the rest of its line."""
-    if not table.text_is_last or (before := _leading(record, table)) is None:
-        return None
-    return [*before[0], record[before[1] :]]
-
-
 def _leading(record: str, table: Table) -> tuple[list[str], int] | None:
     """The fields before the text and where it begins; None if they are not in order."""
     field = _compiled(f"({_field(table.separator, table.quoted)}){re.escape(table.separator)}")
@@ -424,10 +314,3 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _unquoted(field: str) -> str:
     return field[1:-1].replace('""', '"') if field[:1] == '"' == field[-1:] != field else field
-
-
-def _never_closes(line: int, name: str) -> TweetgenError:
-    return TweetgenError(
-        f"the quote opened near line {line:,} of {name} never closes. "
-        "Close it, or double the quotes inside the text."
-    )

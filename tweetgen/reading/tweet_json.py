@@ -90,18 +90,11 @@ def _texts_below(value: Any, is_text: Callable[[str], bool]) -> Iterator[tuple[P
 
 
 def _text_key(value: dict[str, Any], is_text: Callable[[str], bool]) -> str:
-    return next(
-        (
-            key
-            for key, text in value.items()
-            if isinstance(text, str) and is_text(key) and _is_prose(text)
-        ),
-        "",
-    )
-
-
-def _is_prose(text: str) -> bool:
-    return " " in text.strip() or not text.isascii()
+    """The first key of a text that holds prose; "" if there is none."""
+    for key, text in value.items():
+        if isinstance(text, str) and is_text(key) and (" " in text.strip() or not text.isascii()):
+            return key
+    return ""
 
 
 def _merged(found: dict[Path, int]) -> dict[Path, int]:
@@ -221,7 +214,7 @@ def _longer_text(value: dict[str, Any]) -> str:
                 break
             texts = [inner[name] for name in (*X_KEYS, "body") if isinstance(inner.get(name), str)]
             if texts:
-                return texts[0]
+                return str(texts[0])
             inner = next((below for below in inner.values() if isinstance(below, dict)), None)
     return ""
 
@@ -265,7 +258,7 @@ def kind_of(record: Any) -> str:
     if record.keys() <= NOTICES or "connection_issue" in record:
         return "notice"
     if len(record) == 1:
-        return next(iter(record))
+        return str(next(iter(record)))
     inner = next((v for v in record.values() if isinstance(v, dict) and "collection" in v), {})
     if inner and "operation" in inner:
         return f"{inner['collection']} {inner['operation']}"
