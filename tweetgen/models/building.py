@@ -1,16 +1,27 @@
 """transformers models from configs and weights, and the reverse."""
 
 import json
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from tweetgen.errors import TweetgenError, first_line
-from tweetgen.models.quiet import quiet_transformers
 
 # What the families of transformers call the longest text they can read.
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 UNLIMITED_CONTEXT = 1 << 20  # models without a position table, such as Mamba
+
+
+def quiet_transformers() -> Any:
+    """The transformers package, without its progress bars and load reports."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    with warnings.catch_warnings(action="ignore"):
+        import transformers
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    return transformers
 
 
 def context_length(config: dict[str, Any]) -> int:

@@ -1,7 +1,7 @@
 """The container of llama.cpp's models: metadata and tensors in one file, nothing to execute.
 
 Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The package gguf has a reader
-too, but it makes an array of each of the vocabulary's strings, and is ten times slower.
+too, but it makes an array of each of the vocabulary's strings: 4.6 s for smollm2, here 0.1 s.
 """
 
 import mmap

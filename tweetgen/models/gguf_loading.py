@@ -19,8 +19,8 @@ import numpy as np
 from tweetgen.errors import TweetgenError, first_line
 from tweetgen.models import gguf_families as families
 from tweetgen.models import gguf_tokenizer
+from tweetgen.models.building import config_json_of, quiet_transformers, weights_of
 from tweetgen.models.gguf_file import GgufFile
-from tweetgen.models.quiet import quiet_transformers
 
 SUFFIX = ".gguf"
 SMOLLM2 = "smollm2"
@@ -101,18 +101,18 @@ def read_weights(path: Path, dtype: str) -> tuple[str, dict[str, Any]]:
         file = GgufFile(path)
         if not _is_known(file):
             return _transformers_weights(path, dtype)
-        return json.dumps(_config(file)), _weights(file, dtype)
+        config = _config(file)
+        return json.dumps(config), _weights(file, config, dtype)
 
 
 def _is_known(file: GgufFile) -> bool:
     return file.metadata.get("general.architecture") in families.FAMILIES
 
 
-def _weights(file: GgufFile, dtype: str) -> dict[str, Any]:
+def _weights(file: GgufFile, config: dict[str, Any], dtype: str) -> dict[str, Any]:
     import torch
 
     family = families.FAMILIES[file.metadata["general.architecture"]]
-    config = _config(file)
     number_type = _own_dtype(file) if dtype == "auto" else torch.float32
     weights = {}
     for name in file.tensors:
@@ -214,8 +214,6 @@ def _transformers_tokenizer(path: Path) -> str:
 
 def _transformers_weights(path: Path, dtype: str) -> tuple[str, dict[str, Any]]:
     """The model counts itself as quantised and could not be trained: its weights are taken."""
-    from tweetgen.models.building import config_json_of, weights_of
-
     model = quiet_transformers().AutoModelForCausalLM.from_pretrained(
         path.parent,
         gguf_file=path.name,

@@ -9,9 +9,13 @@ from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError, first_line
 from tweetgen.models import gguf_loading
-from tweetgen.models.building import check_complete, context_length, model_from_weights
+from tweetgen.models.building import (
+    check_complete,
+    context_length,
+    model_from_weights,
+    quiet_transformers,
+)
 from tweetgen.models.hub import MODEL_FILES, TOKENIZER_FILES, find_folder
-from tweetgen.models.quiet import quiet_transformers
 
 OWN_SUFFIX = ".pt"
 
