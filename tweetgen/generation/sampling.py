@@ -79,7 +79,7 @@ def _is_kept(weights: Tensor, tokens: Tensor, settings: SamplingSettings) -> Ten
 
 def _row_sums(rows: Tensor) -> Tensor:
     """(B, V) -> (B,); a single row is summed as two are, because threads would share it."""
-    return (rows if len(rows) > 1 else rows.expand(2, -1)).sum(1)[: len(rows)]
+    return rows.expand(2, -1).sum(1)[:1] if len(rows) == 1 else rows.sum(1)
 
 
 def _sample_all(weights: Tensor, uniforms: Tensor) -> Tensor:
