@@ -12,7 +12,7 @@ from tweetgen.errors import TweetgenError
 from tweetgen.generation import gpt2, llama
 from tweetgen.generation.causal_lm import CachedDecoder
 from tweetgen.generation.factory import load_decoder
-from tweetgen.generation.linear import ROW_BLOCK, FullLinear, Int8Linear, has_int8
+from tweetgen.generation.linear import ROW_BLOCK, FullLinear, Int8Linear, activate, has_int8
 
 CPU = torch.device("cpu")
 PROMPTS = [[256], [256, 72, 105], [256, 7, 8, 9, 10, 11, 12], [256, 1]]
@@ -231,6 +231,20 @@ def test_full_linear_computes_few_rows_as_many():
     linear = FullLinear(torch.randn(300, 256, generator=generator), None)
     x = torch.randn(5 * ROW_BLOCK, 256, generator=generator)
     assert all(torch.equal(linear(x[:rows]), linear(x)[:rows]) for rows in range(1, len(x)))
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 3])
+def test_activations_of_a_row_are_the_same_bits_whatever_the_other_rows(num_threads):
+    x = 3 * torch.randn(1001, 48, generator=torch.Generator().manual_seed(0))
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        for function in (torch.nn.functional.silu, torch.sigmoid):
+            alone = torch.cat([activate(function, row) for row in x.split(1)])
+            for num_rows in (1, 5, 682, 683, 701, 850, 1001):
+                assert torch.equal(activate(function, x[:num_rows]), alone[:num_rows])
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_model_without_a_key_value_cache_is_refused():

@@ -142,7 +142,8 @@ def test_csv_is_read_back_as_it_was(tmp_path, capsys):
     path = tmp_path / "tweets.csv"
     flags = ["--model_path", model, "--num_tweets", "1", "--format", "csv"]
     assert generate.main([*flags, "--output_path", str(path)]) == 0
-    with path.open(encoding="utf-8", newline="") as file:
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")  # Excel shows emoji only with this mark
+    with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == KEYS
     assert [row["text"] for row in rows] == ['one\n"two", 😀']
@@ -236,7 +237,7 @@ def test_evaluate_prints_a_table(monkeypatch, model, tmp_path, capsys):
     assert generate.main(flags) == 0
     assert capsys.readouterr().out == "a table\nof two lines\n"
     content, data, settings, num_samples, named = asked[0]
-    assert named == {"device": "cpu", "precision": "fp32"}
+    assert named == {"device": "cpu", "precision": "fp32", "judge": "auto"}
     assert set(content) > {"weights"} and len(data) == 2
     assert settings.temperature == 0.7 and num_samples == 500
 

@@ -111,7 +111,7 @@ class DraftBatch:
 
     @torch.inference_mode()
     def start(self, prompts: Sequence[Prompt]) -> list[Draft]:
-        """Add a row for the next draft of each prompt, with its first token; the drafts it ended."""
+        """Add a row with its first token for each prompt's next draft; the drafts this ended."""
         first, logits = len(self), []
         self._read(prompts)
         for row, prompt in enumerate(prompts, first):

@@ -36,9 +36,11 @@ def load_decoder(
     in_int8 = precision == "int8"
     dtype = torch.float32 if in_int8 else choose_precision(precision, device)
     config = json.loads(config_json)
-    for family in (gpt2, llama):
-        if family.is_supported(config):
-            return family.make(config, Weights(weights, device, dtype, in_int8=in_int8))
+    layers = Weights(weights, device, dtype, in_int8=in_int8)
+    if gpt2.is_supported(config):
+        return gpt2.GPT2Decoder(config, layers)
+    if llama.is_supported(config):
+        return llama.LlamaDecoder(config, layers)
     from tweetgen.generation import causal_lm  # imports transformers: 3 s
 
     return causal_lm.load(config_json, weights, device, dtype, in_int8=in_int8)

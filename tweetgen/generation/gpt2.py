@@ -4,12 +4,13 @@ Shapes: N tokens in all, D width, H heads of width d = D / H.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from tweetgen.generation.linear import Linear
+from tweetgen.generation.linear import Linear, activate
 from tweetgen.generation.transformer import Attention, Shape, TransformerDecoder, Weights
 
 
@@ -20,7 +21,11 @@ def gelu_tanh(x: Tensor) -> Tensor:
 
 
 # The activations by the names that transformers has for them; "gelu" is by the error function.
-GELUS = {"gelu_new": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh, "gelu": F.gelu}
+GELUS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu_new": gelu_tanh,
+    "gelu_pytorch_tanh": gelu_tanh,
+    "gelu": F.gelu,
+}
 
 
 class Norm(NamedTuple):
@@ -94,8 +99,5 @@ class GPT2Decoder(TransformerDecoder):
         for number, layer in enumerate(self._layers):
             q, k, v = layer.attention_in(layer.attention_norm(x)).view(split).unbind(1)
             x += layer.attention_out(attend(number, q, k, v))
-            x += layer.mlp_out(self._gelu(layer.mlp_in(layer.mlp_norm(x))))
+            x += layer.mlp_out(activate(self._gelu, layer.mlp_in(layer.mlp_norm(x))))
         return self._last_norm(x)
-
-
-make = GPT2Decoder

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tweetgen.generation.linear import Linear
+from tweetgen.generation.linear import Linear, activate
 from tweetgen.generation.transformer import Attention, Shape, TransformerDecoder, Weights
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
@@ -120,11 +120,8 @@ class LlamaDecoder(TransformerDecoder):
             qk = torch.addcmul(qk * cos, qk.roll(head_width // 2, 2), sin)
             x = x + layer.attention_out(attend(number, qk[:, :num_heads], qk[:, num_heads:], v))
             gate, up = layer.mlp_in(self._norm(x, layer.mlp_norm)).chunk(2, 1)
-            x = x + layer.mlp_out(F.silu(gate).mul_(up))
+            x = x + layer.mlp_out(activate(F.silu, gate) * up)
         return self._norm(x, self._last_norm)
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(x, x.shape[-1:], weight, self._epsilon)
-
-
-make = LlamaDecoder

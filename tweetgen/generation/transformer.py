@@ -19,7 +19,7 @@ from tweetgen.generation.linear import FullLinear, Int8Linear, Linear
 # Keys and values of so many tokens are looked at together: sums over rows of different lengths
 # then run in the same order whatever the longest row, 16 numbers at once with AVX-512.
 TOKEN_BLOCK = 16
-# Smaller products of matrices than this (M K N) torch computes in a loop that sums in another order.
+# Torch computes smaller products of matrices (M K N) in a loop that sums in another order.
 LEAST_PRODUCT = 400
 SMALLEST_ROOM = 64  # tokens
 
@@ -170,7 +170,8 @@ class TransformerDecoder(ABC):
             cache[1, rows, :, positions] = v
             keys, values = cache[:, :num_rows, :, :in_view]  # (B, K, T, d) each
             scores = (q.reshape(in_groups) * scale) @ keys.transpose(2, 3)  # (B, K, G, T)
-            return (scores.add_(bias).softmax(-1) @ values).view(num_rows, -1)
+            sums: Tensor = scores.add_(bias).softmax(-1) @ values  # (B, K, G, d)
+            return sums.view(num_rows, -1)
 
         x = self._run(self._embed(tokens), positions, attend)
         self._lengths[:num_rows] += 1
