@@ -103,7 +103,7 @@ class TrainingSettings:
     learning_rate: float = setting(
         0.0, "peak learning rate; 0 = by model size", minimum=0, maximum=1
     )
-    warmup_steps: int = setting(10, "steps over which the learning rate rises", minimum=0)
+    warmup_steps: int = setting(20, "steps over which the learning rate rises", minimum=0)
     schedule: str = setting(
         "constant", "learning rate after warm-up", choices=("constant", "cosine", "linear")
     )
