@@ -5,7 +5,9 @@ import json
 import pytest
 
 from tests.raw_files import refused, texts, told, write
+from tweetgen.reading import read
 from tweetgen.reading.json_values import JsonStream
+from tweetgen.settings import ReadingSettings
 
 HELLO = {"id": 1, "text": "hello there you"}
 CUT = {"text": "a long one that was c…", "truncated": True}
@@ -144,3 +146,10 @@ def test_a_long_array_is_never_held_whole():
     content = json.dumps({"data": [HELLO] * 10_000})
     sizes = [len(batch) for batch in JsonStream([content], "a.json")]
     assert sizes == [4096, 4096, 10_000 - 2 * 4096]
+
+
+def test_half_of_a_surrogate_pair_is_left_out(tmp_path):
+    path = tmp_path / "tweets.jsonl"
+    path.write_text('{"text": "half \\ud83d a face"}\n{"text": "whole \\ud83d\\ude00 face"}\n')
+    table = read([str(path)], ReadingSettings(), lambda line: None)
+    assert table["text"].tolist() == ["half  a face", "whole \U0001f600 face"]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tweetgen.errors import TweetgenError
+from tweetgen.reading.encoding import as_arrow
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -55,7 +56,7 @@ def parse_dates(texts: Any, order: str) -> Any:
     `texts` is a list or Arrow array of str. What cannot be read is NaT. Each day of a file is
     parsed once.
     """
-    column = pa.array(texts, pa.large_string())
+    column = as_arrow(texts)
     if pa.compute.all(pa.compute.match_substring_regex(column, r"^\d{4}-")).as_py():
         column = pa.compute.utf8_slice_codeunits(column, 0, 11)
     else:

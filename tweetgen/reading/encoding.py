@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
+
 from tweetgen.errors import TweetgenError
 
 BLOCK_BYTES = 2**20
@@ -198,3 +200,14 @@ def _marked(sample: bytes) -> str:
     if max(num_even, num_odd) < max(2, clear) or min(num_even, num_odd) * 20 > clear:
         return ""
     return "utf-16-le" if num_odd > num_even else "utf-16-be"
+
+
+def as_arrow(texts: list[str]) -> pa.Array:
+    """A column of texts; half surrogate pairs, as JSON may write them, are left out."""
+    try:
+        return pa.array(texts, pa.large_string())
+    except UnicodeEncodeError:
+        whole = [
+            text.encode("utf-16", "surrogatepass").decode("utf-16", "ignore") for text in texts
+        ]
+        return pa.array(whole, pa.large_string())

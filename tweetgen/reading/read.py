@@ -19,6 +19,7 @@ from tweetgen.errors import TweetgenError
 from tweetgen.reading import mojibake
 from tweetgen.reading.archives import Member, open_stream, opened, shown, tweets_of
 from tweetgen.reading.dates import limit, parse_dates
+from tweetgen.reading.encoding import as_arrow
 from tweetgen.reading.formats import Part, parts_of
 from tweetgen.settings import ReadingSettings
 
@@ -149,7 +150,7 @@ def _collect(
     days: list[Any] = []  # or how many are unknown
     for part in parts:
         texts = [posts.full(text) for text in part.texts] if posts.whole else part.texts
-        columns.append(pa.array(texts, pa.large_string()))
+        columns.append(as_arrow(texts))
         days.append(parse_dates(part.dates, part.date_order) if part.dates else len(texts))
         said.update(part.left_out)
         said[""] += part.num_joined

@@ -1,16 +1,16 @@
 """Spreadsheets and column files, which pandas reads exactly: every cell as text."""
 
 import io
-import zipfile
+import warnings
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from tweetgen.errors import TweetgenError
 
 PARQUET, FEATHER, EXCEL, OLD_EXCEL, ODS = "Parquet", "Feather", "Excel", "old Excel", "ODS"
 ENGINES = {EXCEL: "openpyxl", OLD_EXCEL: "xlrd", ODS: "odf"}
+PACKAGES = {OLD_EXCEL: "xlrd", ODS: "odfpy", EXCEL: "openpyxl"}
 
 
 def kind_of(start: bytes, name: str) -> str:
@@ -44,34 +44,42 @@ def read(kind: str, content: bytes, name: str) -> list[list[str]]:
     Raises:
         TweetgenError: a package is missing, or the file is damaged.
     """
-    file = io.BytesIO(content)
     try:
-        if kind in (PARQUET, FEATHER):
-            read_columns = pd.read_parquet if kind == PARQUET else pd.read_feather
-            return _with_names(read_columns(file, dtype_backend="pyarrow"))
-        sheets: Any = pd.read_excel(  # type: ignore[call-overload]
-            file,
+        if kind in ENGINES:
+            return _spreadsheet(content, ENGINES[kind])
+        return _column_file(content, kind)
+    except ImportError:
+        raise TweetgenError(
+            f"{name} needs the package {PACKAGES[kind]}: pip install {PACKAGES[kind]}, "
+            "or save the file as CSV."
+        ) from None
+    except Exception as error:  # the libraries raise whatever a damaged file leads them to
+        reason = str(error).partition("\n")[0]
+        raise TweetgenError(
+            f"{name} is damaged or no {kind} file ({reason}). Save it as CSV and give that."
+        ) from error
+
+
+def _spreadsheet(content: bytes, engine: Any) -> list[list[str]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of libraries about themselves and about styles
+        sheets = pd.read_excel(
+            io.BytesIO(content),
             sheet_name=None,
             header=None,
             dtype=str,
             keep_default_na=False,
             na_filter=False,
-            engine=ENGINES[kind],
+            engine=engine,
         )
-    except ImportError:
-        package = "odfpy" if kind == ODS else ENGINES[kind]
-        raise TweetgenError(
-            f"{name} needs the package {package}: pip install {package}, or save the file as CSV."
-        ) from None
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile, pa.ArrowException) as error:
-        reason = str(error).split("\n")[0]
-        raise TweetgenError(f"{name} is damaged or no {kind} table ({reason}).") from None
     longest = max(sheets.values(), key=len)
-    return [[_shown(cell) for cell in row] for row in longest.values.tolist()]
+    return [[_shown(cell) for cell in row] for row in longest.to_numpy().tolist()]
 
 
-def _with_names(frame: Any) -> list[list[str]]:
-    columns = [frame[name].tolist() for name in frame.columns]
+def _column_file(content: bytes, kind: str) -> list[list[str]]:
+    read_file = pd.read_parquet if kind == PARQUET else pd.read_feather
+    frame = read_file(io.BytesIO(content), dtype_backend="pyarrow")
+    columns = [frame.iloc[:, place].tolist() for place in range(frame.shape[1])]
     rows = [[_shown(cell) for cell in row] for row in zip(*columns, strict=True)]
     return [[str(name) for name in frame.columns], *rows]
 
