@@ -38,7 +38,7 @@ def resolved(cache: Path, code: str = WITHOUT_PACKAGE + RESOLVE, **environment: 
         text=True,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     return done.stdout.splitlines()
 
 

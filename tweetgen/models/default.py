@@ -8,7 +8,7 @@ from pathlib import Path
 from tweetgen.errors import TweetgenError
 from tweetgen.models import gguf_loading
 from tweetgen.models.gguf_loading import SMOLLM2, SMOLLM2_COMMAND
-from tweetgen.models.hub import BUNDLED, MODEL_FILES, cached_folder, find_folder
+from tweetgen.models.hub import BUNDLED, MODEL_FILES, cached_folder, connection_error, find_folder
 
 AUTO = "auto"
 HUB_MODEL = "HuggingFaceTB/SmolLM2-135M"
@@ -75,11 +75,11 @@ def _size_on_hub() -> int:
     answer: list[int] = []
 
     def ask() -> None:
-        from huggingface_hub import HfApi, errors
+        from huggingface_hub import HfApi
 
         try:
             info = HfApi().model_info(HUB_MODEL, files_metadata=True, timeout=PATIENCE_SECONDS)
-        except (errors.HfHubHTTPError, OSError, ValueError):
+        except (connection_error(), OSError, ValueError):
             return
         answer.append(
             sum(

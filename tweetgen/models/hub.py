@@ -67,7 +67,7 @@ def _fetch(name: str, files: Sequence[str]) -> Path:
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise TweetgenError(f"the hub has no model '{name}'. Check --model.") from error
-    except (errors.HfHubHTTPError, OSError) as error:
+    except (connection_error(), OSError) as error:
         raise TweetgenError(
             f"model '{name}' is not on this machine, and there is no such folder; "
             "connect once or pass --model models/base or a folder."
@@ -91,3 +91,14 @@ def _is_whole(folder: Path, needs_weights: bool) -> bool:
     except (ValueError, KeyError, AttributeError):
         return False
     return all((folder / part).is_file() for part in parts)
+
+
+def connection_error() -> type[Exception]:
+    """What a failing connection raises: HTTPError of the library that huggingface_hub uses.
+
+    It is the base of the hub's own errors; httpx and httpx2, which differ by version, both call it
+    so, and it is no OSError.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return next(base for base in HfHubHTTPError.__mro__[::-1] if base.__name__ == "HTTPError")
