@@ -91,10 +91,14 @@ def batch_cleaner(clean_of: Cleaners, excluded: re.Pattern[str] | None) -> Work:
 
     def clean_batch(raw: pd.DataFrame) -> pd.DataFrame:
         columns = (raw[name].tolist() for name in ("text", "source", "repaired", "dropped"))
-        texts, changed, dropped = zip(*map(clean_one, *columns), strict=True)
-        table = {"text": texts, "changed": [",".join(rules) for rules in changed]}
-        keys = hash_keys([canonical_key(text) for text in texts])
-        return pd.DataFrame(table | {"dropped": dropped, "key": keys}, raw.index)
+        cleaned = list(map(clean_one, *columns))
+        table = {
+            "text": [tweet.text for tweet in cleaned],
+            "changed": [",".join(tweet.changed) for tweet in cleaned],
+            "dropped": [tweet.dropped for tweet in cleaned],
+            "key": hash_keys([canonical_key(tweet.text) for tweet in cleaned]),
+        }
+        return pd.DataFrame(table, raw.index)
 
     return clean_batch
 
