@@ -329,3 +329,13 @@ def test_nasty_content_takes_linear_time(tmp_path, name):
     with contextlib.suppress(TweetgenError):
         texts(path)
     assert time.process_time() - start < 3  # measured: under 0.5; the quadratic take minutes
+
+
+@pytest.mark.parametrize(
+    "header, after", [("id,text", ""), ("id,text,date", ",2017-01-02")], ids=["last", "between"]
+)
+def test_quotes_of_a_text_of_several_lines_need_no_more_than_row_numbers(tmp_path, header, after):
+    kinds = ["plain {}", 'he said "hi" to {}\nand, then, left', 'a "fine", long day {}', "b {}"]
+    expected = [kinds[number % 4].format(number) for number in range(40)]
+    rows = [f'{number},"{text}"{after}' for number, text in enumerate(expected)]
+    assert texts(write(tmp_path, "a.csv", "\n".join([header, *rows]) + "\n")) == expected

@@ -274,11 +274,9 @@ def _with_quoting(layout: Layout, lines: list[str], first: int, is_complete: boo
 def with_text(layout: Layout, text: int, date: int, sample: str) -> Table:
     """The finished table once its columns are known."""
     table = replace(layout.table, text=text, date=date)
-    return replace(
-        table,
-        row_start=_row_start(layout.rows, table),
-        multiline=not _is_unquoted(layout.rows, table, sample),
-    )
+    start = _row_start(layout.rows, table)
+    multiline = start.endswith('"') or not _is_unquoted(layout.rows, table, sample)
+    return replace(table, row_start=start, multiline=multiline)
 
 
 def _is_unquoted(rows: list[Row], table: Table, text: str) -> bool:
@@ -296,17 +294,26 @@ def _is_unquoted(rows: list[Row], table: Table, text: str) -> bool:
 
 def _row_start(rows: Sequence[Row], table: Table) -> str:
     """The pattern of the columns before the text; "" if lines of a text could match it too."""
-    whole = [row.fields for row in rows if row.strict and len(row.fields) == table.num_columns]
+    mark = re.escape(table.separator)
+    whole = [row for row in rows if row.strict and len(row.fields) == table.num_columns]
+    # Where most texts are in quotes, other rows may be lines of a text whose quotes are its own.
+    opened = re.compile(rf'(?:"(?:[^"]|"")*"{mark}|[^"{mark}]*{mark}){{{table.text}}}"')
+    quoted = [row for row in whole if table.text and opened.match(row.record)]
+    whole = quoted if len(quoted) > len(whole) / 2 else whole
     patterns, num_sure = [], 0
     for column in range(table.text):
-        values = [fields[column] for fields in whole]
-        pattern = _few_values(values) or _few_shapes(values)
+        values = [row.fields[column] for row in whole]
+        kinds = (_few_shapes, _few_values) if whole is quoted else (_few_values, _few_shapes)
+        pattern = kinds[0](values) or kinds[1](values)
         num_sure += 2 if f"{{{LONG_NUMBER}," in pattern else pattern != ""
-        patterns.append(f'"?(?:{pattern})"?' if pattern else f"[^{re.escape(table.separator)}]*+")
+        patterns.append(f'"?(?:{pattern})"?' if pattern else f"[^{mark}]*+")
+    start = "".join(pattern + mark for pattern in patterns)
+    if whole is quoted and all(re.match(f'{start}(?!")', row.record) is None for row in rows):
+        start, num_sure = f'{start}"', num_sure + (num_sure > 0)
     is_long = any(f"{{{LONG_NUMBER}," in pattern for pattern in patterns)
     if num_sure < 2 or len(whole) < (MIN_ROWS if is_long else MIN_TYPED_ROWS):
         return ""
-    return "".join(pattern + re.escape(table.separator) for pattern in patterns)
+    return start
 
 
 def _few_values(values: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ LONE_RETURN = re.compile(r"\r(?!\r{0,3}(?:\n|\Z))")
 RETURN_MARK = "\udc0d"  # stands for it while csv parses; decoded text has no lone surrogates
 # A whole row that a spreadsheet put into one cell: `"1,""Rain, again"",x";;;`
 ROW_IN_A_CELL = re.compile(r'"((?:[^"]|"")*+)"[;,\t]*+\r?')
+MOST_LINES = 200  # of one text; more are a quote that never closes
 EMPTY_CELLS = re.compile(r"[;\t]++\r?\Z")
 
 
@@ -189,7 +190,8 @@ def _records_by_start(lines: list[str], table: Table) -> tuple[list[tuple[int, s
         if records and not starts_row(line, table):
             last = records[-1][1]
             complete = len(last) == 1 and '"' not in last[0]
-            if not complete and strict_fields(["\n".join(last)], table) is None:
+            is_open = not complete and strict_fields(["\n".join(last)], table) is None
+            if is_open and len(last) <= MOST_LINES:
                 last.append(line)
                 continue
         records.append((index, [line]))
@@ -237,15 +239,19 @@ def parse_record(record: str, table: Table, line: int, name: str) -> tuple[list[
     record = record.rstrip("\r")
     num_columns = table.num_columns
     row: list[str] = []
+    never_closes = TweetgenError(
+        f"the quote opened near line {line:,} of {name} never closes. "
+        "Close it, or double the quotes inside the text."
+    )
+    if table.row_start and record.count("\n") >= MOST_LINES:
+        raise never_closes
     try:
         row = next(iter(parse_fields([record], table)), [])
     except csv.Error as error:
-        can_close = table.multiline and not starts_row(record, table)
+        is_open = table.row_start.endswith('"') or not starts_row(record, table)
+        can_close = table.multiline and is_open
         if "unexpected end" in str(error) and can_close:
-            raise TweetgenError(
-                f"the quote opened near line {line:,} of {name} never closes. "
-                "Close it, or double the quotes inside the text."
-            ) from None
+            raise never_closes from None
     if len(row) == num_columns:
         return row, False
     if table.multiline and table.quoted and table.separator != "\t":
