@@ -18,7 +18,7 @@ from tweetgen.errors import TweetgenError
 from tweetgen.files import check_outputs
 from tweetgen.generation.output import FORMATS, Output
 from tweetgen.generation.prompts import ask_for_prompts, read_prompts
-from tweetgen.settings import SamplingSettings
+from tweetgen.settings import AUTO, SamplingSettings
 from tweetgen.signals import held
 
 NUM_EVALUATION_SAMPLES = 500
@@ -50,7 +50,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     console.add_settings(parser, SamplingSettings)
     arguments: argparse.Namespace = parser.parse_args(argv)
-    if 0 < arguments.temperature < LEAST_TEMPERATURE:
+    if AUTO < arguments.temperature < LEAST_TEMPERATURE and arguments.temperature:
         parser.error(f"--temperature is 0 or at least {LEAST_TEMPERATURE}")
     if arguments.evaluate and arguments.output_path:
         parser.error("--evaluate prints a table and writes no file: leave out --output_path")

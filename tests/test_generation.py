@@ -231,13 +231,6 @@ def test_R45_half_an_emoji_at_the_end_is_dropped(written, shown):
     assert texts_of(generate(scripted([written]), [""], 1, settings())) == [shown]
 
 
-def test_rank_shows_the_likeliest_of_so_many_good_drafts():
-    texts = ["a 1", "a 2", "a 2", "a 3", "a 4", "a 5", "a 6"]
-    model = scripted(texts, doubts=[17, 0, 0, 18, 17, 0, 16])
-    tweets = list(generate(model, [""], 2, settings(rank=3)))
-    assert [(tweet.text, tweet.tries) for tweet in tweets] == [("a 2", 4), ("a 5", 3)]
-
-
 def test_what_cannot_be_had_is_left_out_and_counted():
     tally = Tally()
     model = scripted(["a b", "a c"])

@@ -61,7 +61,7 @@ def test_sample_by_sorting_equals_sorting_the_whole_vocabulary(spread):
     ids=str,
 )
 def test_sample_draws_each_token_as_often_as_it_should(limits, vocabulary_size):
-    settings = SamplingSettings(**limits)
+    settings = SamplingSettings(**{"top_p": 1.0} | limits)
     generator = torch.Generator().manual_seed(2)
     scores = torch.randn(vocabulary_size, generator=generator) * 2
     first = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
@@ -144,3 +144,36 @@ def test_no_repeat_ngram_equals_looking_at_every_run(order):
     for row, length, row_scores in zip(history.tolist(), lengths.tolist(), scores, strict=True):
         banned = set(row_scores.isinf().nonzero()[:, 0].tolist())
         assert banned == next_of_repeated(row[:length], order)
+
+
+@pytest.mark.parametrize("temperature, top_p", [(0.5, 0.6), (1.0, 0.9), (2.0, 1.0)])
+def test_marks_are_as_likely_as_the_model_says_and_the_rest_share_what_is_left(temperature, top_p):
+    settings = SamplingSettings(temperature=temperature, top_p=top_p)
+    generator = torch.Generator().manual_seed(3)
+    scores = torch.randn(200, generator=generator) * 2
+    marks = torch.tensor([3, 50, 199])
+    first = (torch.arange(8000, dtype=torch.float64) + 0.5) / 8000
+    others = [first[torch.randperm(8000, generator=generator)] for _ in range(NUM_UNIFORMS - 1)]
+    rows = scores.expand(8000, -1)
+    tokens = choose(rows, rows, torch.stack([first, *others], 1), settings, marks).tokens
+    shares = torch.bincount(tokens, minlength=200) / 8000
+    own = scores.softmax(0)
+    torch.testing.assert_close(shares[marks], own[marks], rtol=0, atol=0.002)
+    rest = (scores / temperature).index_fill(0, marks, -torch.inf)
+    best, ids = rest.softmax(0).sort(descending=True)
+    kept = ids[best.cumsum(0) - best < top_p]
+    expected = torch.zeros(200)
+    expected[kept] = (1 - own[marks].sum()) * rest[kept].softmax(0)
+    expected[marks] = own[marks]
+    torch.testing.assert_close(shares, expected, rtol=0, atol=0.01)
+
+
+def test_a_row_of_marks_alone_and_a_row_without_any_are_drawn_from_too():
+    scores = torch.full((2, 5), -torch.inf)
+    scores[0, 1], scores[1, 4] = 0.0, 0.0
+    uniforms = torch.tensor([[0.0], [LAST]], dtype=torch.float64)
+    for uniform in uniforms:
+        numbers = uniform.expand(2, NUM_UNIFORMS)
+        settings = SamplingSettings(temperature=0.7, top_p=0.9)
+        chosen = choose(scores, scores, numbers, settings, torch.tensor([0, 1, 2]))
+        assert chosen.tokens.tolist() == [1, 4]

@@ -28,6 +28,7 @@ def setting(
 
 
 AUTO = -1  # where 0 has a meaning of its own
+LARGE_MODEL = 50_000_000  # parameters: adapted instead of trained, and drawn from differently
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -139,14 +140,18 @@ class TrainingSettings:
 class SamplingSettings:
     """How tweets are drawn, and which drafts are good enough to show."""
 
-    # Temperature is a compromise, measured on models/base fine-tuned on two voices (its last
-    # weights, not their average) with top-p 0.9: tests/benchmarks/results/sampling_sweep.json.
-    # At 1.0 drafts are nearly as varied as held-out tweets (distinct-2 .82 of .83, .66 of .73), but
-    # 6.0 % and 1.6 % of their words are invented; at 0.9 3.5 % and 0.8 %, at 0.8 2.2 % and 0.2 %,
-    # and of held-out tweets 1.4 % and 0.4 %.
     max_length: int = setting(280, "longest tweet by X's own count; 0 = no limit", minimum=0)
-    temperature: float = setting(0.9, "higher is wilder; 0 always takes the likeliest", minimum=0)
-    top_p: float = setting(0.9, "keep the likeliest tokens with this share", above=0, maximum=1)
+    temperature: float = setting(
+        AUTO,
+        "higher is wilder; 0 always takes the likeliest, -1 = by model size",
+        minimum=AUTO,
+    )
+    top_p: float = setting(
+        0.0,
+        "keep the likeliest tokens with this share; 0 = by model size",
+        minimum=0,
+        maximum=1,
+    )
     top_k: int = setting(0, "keep this many of the likeliest tokens; 0 = all", minimum=0)
     min_p: float = setting(
         0.0, "keep tokens with this share of the likeliest one's probability", minimum=0, maximum=1
@@ -157,5 +162,18 @@ class SamplingSettings:
     copies: str = setting(
         "reject", "drafts that copy a training tweet", choices=("reject", "allow")
     )
-    rank: int = setting(1, "draw this many drafts for each tweet, show the best", minimum=1)
     batch_size: int = setting(64, "drafts computed at once", minimum=1)
+
+    def for_model(self, num_parameters: int) -> "SamplingSettings":
+        """The same with a temperature and a top-p, where none were chosen, for a model's size.
+
+        The least told apart from held-out tweets, by words and by likelihood together, of six
+        pairs on the sample: tests/benchmarks/results/sampling_sweep.json. A large model at 0.9 and
+        0.9 is too smooth; a small one gets lost sooner.
+        """
+        temperature, top_p = (1.0, 0.97) if num_parameters >= LARGE_MODEL else (0.9, 0.95)
+        return dataclasses.replace(
+            self,
+            temperature=temperature if self.temperature == AUTO else self.temperature,
+            top_p=self.top_p or top_p,
+        )

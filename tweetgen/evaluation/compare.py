@@ -98,7 +98,7 @@ def evaluate(
     Args:
         model_file: the content of a model file.
         tokens: the human side is their validation part, or all of them where there is none.
-        settings: how drafts are drawn and how long they may be; `copies` and `rank` are not used.
+        settings: how drafts are drawn and how long they may be; `copies` is not used.
         num_samples: how many drafts, and at most how many human tweets.
         device: "auto" or a name that `choose_device` takes.
         precision: of the drafts; likelihoods are always computed in float32.
@@ -117,6 +117,7 @@ def evaluate(
             "trained on, or run preprocess.py with its --model."
         )
     model = model or drawing.load(model_file, device, precision)
+    settings = settings.for_model(model.num_parameters)
     drawn = drawing.first_drafts(model, settings, num_samples, most_tokens)
     drafts, place, texts = [draft.text for draft in drawn], choose_device(device), tokens.texts()
     known, held_out = texts[: tokens.validation_start], texts[tokens.validation_start :]

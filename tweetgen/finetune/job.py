@@ -18,7 +18,7 @@ from tweetgen.finetune.rounding import file_format
 from tweetgen.finetune.start import architecture_fingerprint, describe_data, starting_model
 from tweetgen.generation.drawing import first_drafts, load
 from tweetgen.models import check_exportable, export
-from tweetgen.settings import SamplingSettings, TrainingSettings
+from tweetgen.settings import LARGE_MODEL, SamplingSettings, TrainingSettings
 from tweetgen.text import copies
 from tweetgen.training import Training
 from tweetgen.training.lora import adapters_of, final_weights, frozen_fingerprint
@@ -29,7 +29,7 @@ NUM_CARD_SAMPLES, NUM_SAMPLED = 5, 16  # shown: the first of so many drafts that
 GO_ON = "the training is saved: free some, and add --resume"
 # Drafts in the card's table; generate.py --evaluate draws 500. A model of 50 million parameters
 # draws fewer, so that a model which seldom ends a draft is done with them in 15 s on two cores.
-NUM_DRAFTS, NUM_DRAFTS_LARGE, LARGE_MODEL, MOST_TOKENS = 100, 50, 50e6, 100
+NUM_DRAFTS, NUM_DRAFTS_LARGE, MOST_TOKENS = 100, 50, 100
 
 
 class FineTuning:

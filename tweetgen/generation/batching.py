@@ -96,6 +96,7 @@ class DraftBatch:
         device = torch.device("cpu") if self._decoder.device.type == "mps" else self._decoder.device
         shape, self._device = (settings.batch_size, self._longest), device
         self._never = torch.tensor(model.never, dtype=torch.int64, device=device)
+        self._marks = torch.tensor(model.marks, dtype=torch.int64, device=device)
         self._history = torch.zeros(shape, dtype=torch.int64, device=device)  # prompt and draft
         self._uniforms = torch.zeros((*shape, NUM_UNIFORMS), dtype=torch.float64, device=device)
         self._lengths = torch.zeros(shape[0], dtype=torch.int64, device=device)
@@ -159,7 +160,7 @@ class DraftBatch:
             scores = penalize(logits, history, lengths, eos, self._settings)
         numbers = torch.arange(len(lengths), device=lengths.device)
         uniforms = self._uniforms[rows][numbers, lengths]
-        choice = choose(logits, scores, uniforms, self._settings)
+        choice = choose(logits, scores, uniforms, self._settings, self._marks)
         self._history[rows].scatter_(1, lengths[:, None], choice.tokens[:, None])
         self._log_sums[rows] += choice.log_probabilities
         lengths += 1

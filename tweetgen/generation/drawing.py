@@ -69,6 +69,7 @@ def generate(
     """
     if not isinstance(model, TweetModel):
         model = load(model)
+    settings = settings.for_model(model.num_parameters)
     texts = [prompt.rstrip() for prompt in prompts]
     if forbid and (bad := next(filter(forbid.search, texts), None)):
         raise TweetgenError(
@@ -106,13 +107,12 @@ class _Queue:
         tally: Tally,
     ) -> None:
         self.prompt = prompt
-        self._missing, self._rank, self._seed = num_tweets, settings.rank, settings.seed
+        self._missing, self._seed = num_tweets, settings.seed
         self._judge, self._shown, self._tally = judge, shown, tally
         # Temperature 0 is deterministic: all drafts would be the same.
         self._most_drafts = 1 if settings.temperature == 0 else None
         self._num_settled = 0
         self._judged: dict[int, tuple[Draft, Fault | None]] = {}  # waiting for earlier ones
-        self._good: list[Draft] = []  # the best of `rank` will be shown
         self._tries = self._failed = 0  # since the last tweet shown; since the last good draft
 
     @property
@@ -129,7 +129,7 @@ class _Queue:
         if self.is_done or bad >= MOST_TRIES:  # an earlier prompt is not settled yet
             return 0
         under_way = self.prompt.num_started - self._num_settled - bad
-        wanted = self._missing * self._rank - len(self._good) + self._failed - under_way
+        wanted = self._missing + self._failed - under_way
         if self._most_drafts is not None:
             wanted = min(wanted, self._most_drafts - self.prompt.num_started)
         return max(0, wanted)
@@ -141,41 +141,32 @@ class _Queue:
     def settle(self) -> Iterator[Tweet]:
         """The tweets that are certain now: those whose earlier drafts are all judged."""
         while not self.is_done and self._num_settled in self._judged:
-            self._take(*self._judged.pop(self._num_settled))
-            is_last = self._failed == MOST_TRIES or self._num_settled == self._most_drafts
-            if len(self._good) == self._rank or (self._good and is_last):
-                yield self._best()
-            if is_last:
+            draft, fault = self._judged.pop(self._num_settled)
+            fault = fault or (Fault.REPEATED if draft.text in self._shown else None)
+            self._num_settled += 1
+            self._tries += 1
+            self._tally.drafts += 1
+            if fault:
+                self._tally.faults[fault] += 1
+                self._failed += 1
+            else:
+                yield self._tweet(draft)
+            if self._failed == MOST_TRIES or self._num_settled == self._most_drafts:
                 self._missing = 0
         if self.is_done:
             self.prompt.prefix = None
 
-    def _take(self, draft: Draft, fault: Fault | None) -> None:
-        """Count the next draft, and keep it if it is good and new."""
-        if not fault and draft.text in self._shown.union(good.text for good in self._good):
-            fault = Fault.REPEATED
-        self._num_settled += 1
-        self._tries += 1
-        self._tally.drafts += 1
-        if fault:
-            self._tally.faults[fault] += 1
-            self._failed += 1
-        else:
-            self._good.append(draft)
-            self._failed = 0
-
-    def _best(self) -> Tweet:
-        best = max(self._good, key=lambda draft: draft.mean_log_probability)
-        tries, self._tries, self._good = self._tries, 0, []
+    def _tweet(self, draft: Draft) -> Tweet:
+        tries, self._tries, self._failed = self._tries, 0, 0
         self._missing -= 1
-        self._shown.add(best.text)
+        self._shown.add(draft.text)
         self._tally.shown += 1
         return Tweet(
             prompt=self.prompt.text,
-            text=best.text,
-            weighted_length=weighted_length(best.text),
-            finished=best.finished,
-            mean_log_probability=best.mean_log_probability,
+            text=draft.text,
+            weighted_length=weighted_length(draft.text),
+            finished=draft.finished,
+            mean_log_probability=draft.mean_log_probability,
             tries=tries,
             seed=self._seed,
         )
@@ -226,6 +217,7 @@ def first_drafts(
     most_tokens = most_tokens or 2 * settings.max_length or MOST_TOKENS
     if not isinstance(model, TweetModel):
         model = load(model)
+    settings = settings.for_model(model.num_parameters)
     prompt = Prompt(0, "", [model.eos_token_id])
     batch = DraftBatch(model, settings, 1, lambda _, tokens: len(tokens) >= most_tokens)
     drafts = [

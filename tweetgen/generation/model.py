@@ -1,5 +1,6 @@
 """A model file made ready to draw from: decoder, tokenizer, and the tweets not to copy."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,11 +12,13 @@ from tweetgen.device import choose_device, keep_freed_memory, memory_errors
 from tweetgen.errors import TweetgenError, first_line
 from tweetgen.generation.decoder import Decoder
 from tweetgen.generation.factory import load_decoder
+from tweetgen.settings import LARGE_MODEL
 from tweetgen.text.copies import CopyGuard
 from tweetgen.text.length import weighted_length
 from tweetgen.tokenizer import encoder
 
-FEWEST_PARAMETERS_FOR_THREADS = 50_000_000
+SPACES = "Ġ▁"  # as tokenizers of bytes and of characters write a space
+EMOJI_BYTES = ("ðŁ", "<0xF0>")  # F0 9F, with which nearly all emoji begin in UTF-8
 ROOM_FOR_A_TWEET = 60  # tokens of the context that a prompt must leave
 
 
@@ -27,6 +30,8 @@ class TweetModel(NamedTuple):
     eos_token_id: int
     never: list[int]  # ids that are not text: chat markers, entries no tokenizer knows
     guard: CopyGuard
+    num_parameters: int = 0
+    marks: Sequence[int] = ()  # ids that begin an emoji, a hashtag, a question mark, a line break
 
     def prompt_tokens(self, prompt: str, max_length: int) -> list[int]:
         """EOS and the prompt's tokens; a special token's name is characters as any others.
@@ -75,8 +80,7 @@ def use_threads_for(model_file: dict[str, Any]) -> None:
     With models/base one thread draws 104 tweets a second; two, which wait for one another at every
     layer, draw as many on a quiet machine and 46 beside another busy process (two cores, AVX2).
     """
-    num_parameters = sum(tensor.numel() for tensor in model_file["weights"].values())
-    if num_parameters < FEWEST_PARAMETERS_FOR_THREADS:
+    if size_of(model_file) < LARGE_MODEL:
         torch.set_num_threads(1)
 
 
@@ -111,7 +115,32 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
     if not 0 <= eos_token_id < decoder.vocabulary_size:
         raise TweetgenError("the model does not know its end of text. Run fine_tune.py again.")
     never = _ids_without_text(tokenizer, decoder.vocabulary_size, eos_token_id)
-    return TweetModel(decoder, tokenizer, eos_token_id, never, CopyGuard(model_file["originality"]))
+    return TweetModel(
+        decoder,
+        tokenizer,
+        eos_token_id,
+        never,
+        CopyGuard(model_file["originality"]),
+        size_of(model_file),
+        _ids_of_marks(tokenizer, decoder.vocabulary_size),
+    )
+
+
+def size_of(model_file: dict[str, Any]) -> int:
+    """The number of a model file's parameters."""
+    return sum(tensor.numel() for tensor in model_file["weights"].values())
+
+
+def _ids_of_marks(tokenizer: Tokenizer, vocabulary_size: int) -> list[int]:
+    """Tokens that begin an emoji or another symbol, a hashtag, a name, a question, a new line."""
+    found = []
+    for token, number in tokenizer.get_vocab().items():
+        start = tokenizer.decode([number], skip_special_tokens=False).strip(" ")[:1]
+        is_mark = start and (start in "#@?\n" or unicodedata.category(start) == "So")
+        is_emoji = token.lstrip(SPACES).startswith(EMOJI_BYTES)  # its first bytes
+        if number < vocabulary_size and ((is_mark and start != "\ufffd") or is_emoji):
+            found.append(number)
+    return sorted(found)
 
 
 def _ids_without_text(tokenizer: Tokenizer, vocabulary_size: int, eos_token_id: int) -> list[int]:

@@ -26,7 +26,13 @@ class Choice(NamedTuple):
     log_probabilities: Tensor  # nats; at temperature 1, nothing cut off
 
 
-def choose(logits: Tensor, scores: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Choice:
+def choose(
+    logits: Tensor,
+    scores: Tensor,
+    uniforms: Tensor,
+    settings: SamplingSettings,
+    marks: Tensor | None = None,
+) -> Choice:
     """Draw one token for each row.
 
     Args:
@@ -34,12 +40,47 @@ def choose(logits: Tensor, scores: Tensor, uniforms: Tensor, settings: SamplingS
         scores: float32 (B, V), the same after any penalties; for the choice. May be `logits`.
         uniforms: float64 (B, NUM_UNIFORMS), from 0 up to but not including 1.
         settings: temperature, top_k, top_p and min_p, cut off in this order.
+        marks: tokens, int64 (M,), that keep the probability the model gives them.
     """
     if settings.temperature == 0:
         tokens = scores.argmax(1)
     else:
-        tokens = sample((scores / settings.temperature).softmax(1), uniforms, settings)
+        weights = (scores / settings.temperature).softmax(1)
+        if marks is None or not len(marks) or settings.top_k:
+            tokens = sample(weights, uniforms, settings)
+        else:
+            own = (weights if settings.temperature == 1 else scores.softmax(1))[:, marks]
+            tokens = sample_beside_marks(weights, own, marks, uniforms, settings)
     return Choice(tokens, -F.cross_entropy(logits, tokens, reduction="none"))
+
+
+def sample_beside_marks(
+    weights: Tensor, own: Tensor, marks: Tensor, uniforms: Tensor, settings: SamplingSettings
+) -> Tensor:
+    """Tokens int64 (B,): a mark as likely as the model says, else what `sample` draws of the rest.
+
+    Emoji and hashtags begin with tokens that are rare in every single place: a lower temperature
+    and top-p would take nearly all of them away, though people use them in every tenth tweet.
+
+    Args:
+        weights: float32 (B, V), at the temperature.
+        own: float32 (B, M), the probabilities of the `marks`, int64 (M,), at temperature 1.
+        uniforms: float64 (B, NUM_UNIFORMS); the first decides between marks and others, and then,
+            spread over 0 to 1 again, which of them.
+        settings: top_p and min_p, for the others.
+    """
+    share, first = _row_sums(own).double(), uniforms[:, 0]
+    is_mark = first < share
+    within = torch.where(is_mark, first / share, (first - share) / (1 - share))
+    within = within.nan_to_num(0).clamp(0, ALMOST_ONE)
+    tokens = torch.empty_like(marks[:1]).repeat(len(weights))
+    if is_mark.any():
+        tokens[is_mark] = marks[_sample_all(own[is_mark], within[is_mark])]
+    others = ~is_mark
+    if others.any():
+        uniforms = torch.cat([within[:, None], uniforms[:, 1:]], 1)[others]
+        tokens[others] = sample(weights[others].index_fill_(1, marks, 0), uniforms, settings)
+    return tokens
 
 
 def sample(weights: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:

@@ -60,7 +60,8 @@ def write(folder: Path, content: Mapping[str, Any], number_format: str) -> None:
     tokens = _add_tokenizer(writer, content, len(tensors["token_embd.weight"]))
     with atomic_write(folder / MODEL_NAME) as file:
         _write_all(writer, file, family, config.to_dict(), tensors, number_format)
-    settings = dataclasses.asdict(SamplingSettings())
+    size = sum(tensor.numel() for tensor in content["weights"].values())
+    settings = dataclasses.asdict(SamplingSettings().for_model(size))
     end = json.dumps(tokens[content["eos_token_id"]], ensure_ascii=False)
     write_text(folder / MODELFILE_NAME, MODELFILE.format(model=MODEL_NAME, end=end, **settings))
 

@@ -2,11 +2,10 @@
 
 import math
 
-from tweetgen.settings import TrainingSettings
+from tweetgen.settings import LARGE_MODEL, TrainingSettings
 
 VALIDATIONS_PER_EPOCH = 4
 STEPS_BETWEEN_VALIDATIONS = (10, 500)  # fewest and most
-LARGE_MODEL = 50e6  # parameters
 LORA_RANK, LORA_FACTOR = 16, 12.0
 
 
