@@ -2,9 +2,10 @@
 
 import json
 import os
+import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from tweetgen.errors import TweetgenError, first_line
@@ -127,12 +128,26 @@ def check_complete(report: dict[str, Any], where: str) -> None:
 
 
 @contextmanager
-def _checked_config(kind: str) -> Iterator[None]:
-    from huggingface_hub.errors import StrictDataclassError
+def told_faults(what: str, advice: str) -> Iterator[None]:
+    """What libraries raise on a model that is damaged or unknown, as one line: what, why, advice.
 
+    Raises:
+        TweetgenError: the block could not use the model.
+    """
     try:
         yield
-    except (KeyError, TypeError, ValueError, StrictDataclassError) as error:
-        raise TweetgenError(
-            f"no {kind} model can have this config: {first_line(error)} Correct it."
-        ) from error
+    except _faults() as error:
+        raise TweetgenError(f"{what}: {first_line(error)} {advice}") from error
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    usual = (ValueError, OSError, LookupError, TypeError, AttributeError, RuntimeError)
+    damage = (ArithmeticError, MemoryError, struct.error, SafetensorError)
+    return (*usual, *damage, StrictDataclassError)
+
+
+def _checked_config(kind: str) -> AbstractContextManager[None]:
+    return told_faults(f"no {kind} model can have this config", "Correct it.")

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tweetgen.errors import TweetgenError, first_line
-from tweetgen.models.building import check_complete, quiet_transformers
+from tweetgen.device import memory_errors
+from tweetgen.errors import TweetgenError
+from tweetgen.models.building import check_complete, quiet_transformers, told_faults
 
 
 class ModelFolder:
@@ -51,29 +52,19 @@ class ModelFolder:
                 f"{self._path} needs model.safetensors (found: {self._listing()}). "
                 "Other weight files can execute code when loaded; use a model with safetensors."
             )
-        from huggingface_hub.errors import StrictDataclassError
-        from safetensors import SafetensorError
-
-        from tweetgen.device import memory_errors
-
-        try:
-            with memory_errors(f"to load {self._path}. Free some, or name a smaller model"):
-                model, report = quiet_transformers().AutoModelForCausalLM.from_pretrained(
-                    self._path,
-                    dtype=dtype,
-                    use_safetensors=True,
-                    local_files_only=True,
-                    trust_remote_code=False,
-                    output_loading_info=True,
-                )
-        except (
-            *(KeyError, TypeError, ValueError, OSError, RuntimeError),
-            *(SafetensorError, StrictDataclassError),
-        ) as error:
-            raise TweetgenError(
-                f"{self._path} is not a causal language model that transformers can load: "
-                f"{first_line(error)} Name another model."
-            ) from error
+        what = f"{self._path} is not a causal language model that transformers can load"
+        with (
+            told_faults(what, "Name another model."),
+            memory_errors(f"to load {self._path}. Free some, or name a smaller model"),
+        ):
+            model, report = quiet_transformers().AutoModelForCausalLM.from_pretrained(
+                self._path,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
         check_complete(report, str(self._path))
         return model
 

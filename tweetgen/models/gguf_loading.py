@@ -5,31 +5,24 @@ is read by its own reader, which takes half a minute and needs the package accel
 """
 
 import json
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tweetgen.errors import TweetgenError, first_line
+from tweetgen.errors import TweetgenError
 from tweetgen.models import gguf_families as families
 from tweetgen.models.building import (
     config_json_of,
     empty_model,
     model_from_weights,
     quiet_transformers,
+    told_faults,
     weights_of,
 )
 from tweetgen.models.gguf_file import GgufFile
 from tweetgen.models.gguf_tokenizer import tokenizer_json_from
-
-# What the readers raise on a damaged file.
-DAMAGED = (
-    *(ValueError, OSError, LookupError, TypeError, AttributeError, RuntimeError),
-    *(struct.error, MemoryError, ArithmeticError),
-)
 
 
 class GgufModel:
@@ -92,23 +85,17 @@ class GgufModel:
     def _read_by(self, kind: Any, **settings: str) -> Any:
         """What a class of transformers makes of the file."""
         own = {"gguf_file": self._path.name, "local_files_only": True}
-        return kind.from_pretrained(self._path.parent, **own, **settings)
-
-    @contextmanager
-    def _readable(self) -> Iterator[None]:
-        """What readers raise on a file that is damaged or unknown, as one line."""
         try:
-            yield
+            return kind.from_pretrained(self._path.parent, **own, **settings)
         except ImportError as error:
             raise TweetgenError(
                 f"to read {self._path.name}, transformers needs more packages. "
                 "Run: pip install accelerate"
             ) from error
-        except DAMAGED as error:
-            raise TweetgenError(
-                f"{self._path} is not a language model that can be read: {first_line(error)} "
-                "Name another model."
-            ) from error
+
+    def _readable(self) -> AbstractContextManager[None]:
+        what = f"{self._path} is not a language model that can be read"
+        return told_faults(what, "Name another model.")
 
 
 def _weights(file: GgufFile, architecture: str, config_json: str, dtype: str) -> dict[str, Any]:
