@@ -70,6 +70,7 @@ def test_transformers_folder_has_the_same_logits_greedy_tokens_and_ids(family, t
     assert (tokenizer.eos_token, tokenizer.eos_token_id) == (END, END_ID)
     for prompt in PROMPTS:
         start, tokens = greedy(model, TOKENIZER_JSON, END_ID, prompt)
+        assert tokenizer.encode(prompt) == start  # the end token first, as our texts begin
         assert [END_ID, *tokenizer.encode(prompt, add_special_tokens=False)] == start
         found = again.generate(
             torch.tensor([start]), max_new_tokens=NUM_TOKENS, do_sample=False, use_cache=False

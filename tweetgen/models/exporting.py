@@ -115,9 +115,14 @@ def _write_base(folder: Path, name: str) -> str:
 
 
 def _write_tokenizer(folder: Path, content: Mapping[str, Any]) -> None:
-    from tokenizers import Tokenizer
+    """The tokenizer, which puts the end token before a text, as training did and llama.cpp will."""
+    from tokenizers import Tokenizer, processors
 
-    end = Tokenizer.from_str(content["tokenizer_json"]).id_to_token(content["eos_token_id"])
+    tokenizer, number = Tokenizer.from_str(content["tokenizer_json"]), content["eos_token_id"]
+    end = tokenizer.id_to_token(number)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=[end, "$A"], special_tokens=[(end, number)]
+    )
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": end,
@@ -126,7 +131,7 @@ def _write_tokenizer(folder: Path, content: Mapping[str, Any]) -> None:
         "model_max_length": context_length(json.loads(content["config_json"])),
     }
     _write_json(folder / "tokenizer_config.json", config)
-    write_text(folder / "tokenizer.json", content["tokenizer_json"])
+    write_text(folder / "tokenizer.json", tokenizer.to_str())
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
