@@ -70,6 +70,7 @@ def test_transformers_folder_has_the_same_logits_greedy_tokens_and_ids(family, t
     assert (tokenizer.eos_token, tokenizer.eos_token_id) == (END, END_ID)
     for prompt in PROMPTS:
         start, tokens = greedy(model, TOKENIZER_JSON, END_ID, prompt)
+        assert tokenizer.encode(prompt) == start  # the end token first, as our texts begin
         assert [END_ID, *tokenizer.encode(prompt, add_special_tokens=False)] == start
         found = again.generate(
             torch.tensor([start]), max_new_tokens=NUM_TOKENS, do_sample=False, use_cache=False
@@ -93,18 +94,15 @@ def test_transformers_folder_keeps_16_bits(tmp_path):
     assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
 
 
-def with_adapters(model, base_model, part=""):
-    """The content of a model file whose weights have adapters merged into them.
-
-    Of all linear layers of the base, or of those with `part` in their names.
-    """
+def with_adapters(model, base_model):
+    """The content of a model file with adapters of all layers, merged into the weights."""
     generator = torch.Generator().manual_seed(0)
     content = content_of(model, training={"base_model": base_model})
     is_gpt2 = model.config.model_type == "gpt2"
     for name, tensor in list(content["weights"].items()):
         module = name.removesuffix(".weight")
         is_layer = tensor.ndim == 2 and name.split(".")[1] in ("h", "layers")
-        if not is_layer or part not in name:
+        if not is_layer:
             continue
         num_outputs, num_inputs = reversed(tensor.shape) if is_gpt2 else tensor.shape
         down = torch.randn(4, num_inputs, generator=generator) / math.sqrt(num_inputs)
@@ -115,12 +113,11 @@ def with_adapters(model, base_model, part=""):
     return content
 
 
-@pytest.mark.parametrize("part", ["", ".1."])
 @pytest.mark.parametrize("family", ["gpt2", "llama", "gpt_neox"])
-def test_adapters_over_their_base_are_the_merged_model(family, part, tmp_path):
+def test_adapters_over_their_base_are_the_merged_model(family, tmp_path):
     peft = pytest.importorskip("peft")
     base = model_of(family)
-    content = with_adapters(base, "someone/base", part)
+    content = with_adapters(base, "someone/base")
     merged = models.model_from_weights(content["config_json"], content["weights"]).eval()
     models.export("peft", tmp_path, content)
     own = models.model_from_weights(content["config_json"], models.weights_of(base))
@@ -146,8 +143,8 @@ def test_a_base_that_transformers_cannot_name_is_written_beside_the_adapters(tmp
     torch.testing.assert_close(logits(adapted), logits(merged), rtol=1e-4, atol=1e-4)
 
 
-def gguf_file(folder, content, number_format="f16"):
-    models.export("gguf", folder, content, number_format=number_format)
+def gguf_file(folder, content):
+    models.export("gguf", folder, content)
     return folder / "model.gguf"
 
 
@@ -228,17 +225,6 @@ def test_gguf_file_in_llama_cpp_itself_has_the_same_ids_and_greedy_tokens(family
         assert ids == start
         if prompt:
             assert agrees(model, start, tokens, found), prompt
-
-
-def test_gguf_file_in_8_bits_is_half_as_large_and_near(tmp_path):
-    content = content_of(model_of("llama"))
-    small = gguf_file(tmp_path / "q8_0", content, "q8_0")
-    large = gguf_file(tmp_path / "f16", content)
-    loaded = models.load_pretrained(str(small))
-    torch.testing.assert_close(
-        logits(loaded.model.eval()), logits(model_of("llama")), rtol=0.05, atol=0.05
-    )
-    assert small.stat().st_size < 0.8 * large.stat().st_size  # the vocabulary is in both
 
 
 def test_gguf_keeps_how_llama_3_stretches_its_context(tmp_path):

@@ -174,7 +174,7 @@ def test_model_without_end_token_is_refused(tmp_path):
     [
         ("config.json", "{", "config.json is missing or damaged"),
         ("config.json", '{"model_type": "no-such"}', "not a causal language model"),
-        ("tokenizer.json", "{}", "damaged tokenizer.json"),
+        ("tokenizer.json", "{}", "tokenizer.json is missing or damaged"),
         ("model.safetensors", "x", "not a causal language model"),
     ],
 )

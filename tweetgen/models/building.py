@@ -2,9 +2,10 @@
 
 import json
 import os
+import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from tweetgen.errors import TweetgenError, first_line
@@ -27,10 +28,17 @@ def quiet_transformers() -> Any:
 def context_length(config: dict[str, Any]) -> int:
     """How many tokens a model with this config can read."""
     text_config = config.get("text_config") or config
-    return next(
-        (text_config[key] for key in CONTEXT_KEYS if isinstance(text_config.get(key), int)),
-        UNLIMITED_CONTEXT,
-    )
+    lengths = (text_config.get(key) for key in CONTEXT_KEYS)
+    return next((length for length in lengths if isinstance(length, int)), UNLIMITED_CONTEXT)
+
+
+def empty_model(config_json: str) -> Any:
+    """The model of a config, without memory for weights. Raises TweetgenError as config_from."""
+    import torch
+
+    config = config_from(config_json)
+    with torch.device("meta"), _checked_config(config.model_type):
+        return quiet_transformers().AutoModelForCausalLM.from_config(config)
 
 
 def model_from_weights(
@@ -44,16 +52,10 @@ def model_from_weights(
     Raises:
         TweetgenError: the weights do not fit the config; `where` is named as their source.
     """
-    import torch
-
-    transformers = quiet_transformers()
-    config = config_from(config_json)
-    with torch.device("meta"), _checked_config(config.model_type):
-        kind = type(transformers.AutoModelForCausalLM.from_config(config))
     own = max((tensor.dtype for tensor in weights.values()), key=lambda kind: kind.itemsize)
-    model, report = kind.from_pretrained(
+    model, report = type(empty_model(config_json)).from_pretrained(
         None,
-        config=config,
+        config=config_from(config_json),
         state_dict=dict(weights),
         dtype=own if dtype == "auto" else dtype,
         output_loading_info=True,
@@ -71,14 +73,13 @@ def model_from_scratch(config_json: str, vocabulary_size: int, eos_token_id: int
     """
     import torch
 
-    transformers = quiet_transformers()
     config = config_from(config_json)
     config.vocab_size = vocabulary_size
     config.bos_token_id = config.eos_token_id = config.pad_token_id = eos_token_id
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _checked_config(config.model_type):
         torch.manual_seed(seed)
-        with _checked_config(config.model_type):
-            return transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        kind = quiet_transformers().AutoModelForCausalLM
+        return kind.from_config(config, dtype=torch.float32)
 
 
 def weights_of(model: Any, dtype: str = "float32") -> dict[str, Any]:
@@ -89,11 +90,10 @@ def weights_of(model: Any, dtype: str = "float32") -> dict[str, Any]:
     weights, seen = {}, set()
     for name, tensor in model.state_dict().items():
         place = (tensor.device, tensor.untyped_storage().data_ptr(), tensor.storage_offset())
-        if place in seen:
-            continue
-        seen.add(place)
-        kept = tensor.detach().cpu()
-        weights[name] = kept if dtype == "auto" else kept.float()
+        if place not in seen:
+            seen.add(place)
+            kept = tensor.detach().cpu()
+            weights[name] = kept if dtype == "auto" else kept.float()
     return weights
 
 
@@ -128,12 +128,26 @@ def check_complete(report: dict[str, Any], where: str) -> None:
 
 
 @contextmanager
-def _checked_config(kind: str) -> Iterator[None]:
-    from huggingface_hub.errors import StrictDataclassError
+def told_faults(what: str, advice: str) -> Iterator[None]:
+    """What libraries raise on a model that is damaged or unknown, as one line: what, why, advice.
 
+    Raises:
+        TweetgenError: the block could not use the model.
+    """
     try:
         yield
-    except (KeyError, TypeError, ValueError, StrictDataclassError) as error:
-        raise TweetgenError(
-            f"no {kind} model can have this config: {first_line(error)} Correct it."
-        ) from error
+    except _faults() as error:
+        raise TweetgenError(f"{what}: {first_line(error)} {advice}") from error
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    usual = (ValueError, OSError, LookupError, TypeError, AttributeError, RuntimeError)
+    damage = (ArithmeticError, MemoryError, struct.error, SafetensorError)
+    return (*usual, *damage, StrictDataclassError)
+
+
+def _checked_config(kind: str) -> AbstractContextManager[None]:
+    return told_faults(f"no {kind} model can have this config", "Correct it.")

