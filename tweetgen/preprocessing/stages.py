@@ -57,11 +57,15 @@ def clean_tweets(
     raw: pd.DataFrame,
     settings: CleaningSettings,
     excluded: re.Pattern[str] | None,
+    tokenizer: PretrainedTokenizer | None,
     workers: int,
 ) -> pd.DataFrame:
-    """The columns text (clean, "" where dropped), key (a hash), changed (rules) and dropped."""
+    """The columns text (clean, "" where dropped), key (a hash), changed (rules) and dropped.
+
+    With a tokenizer also ids: one start of processes for both costs less than encoding the copies.
+    """
     columns = raw[["text", "source", "repaired", "dropped"]]
-    task = Task(batch_cleaner, (cleaners(raw, settings), excluded), columns)
+    task = Task(batch_cleaner, (cleaners(raw, settings), excluded, tokenizer), columns)
     clean: pd.DataFrame = pd.concat(map_batches(task, workers, "cleaning"))
     return clean
 
@@ -75,8 +79,11 @@ def cleaners(raw: pd.DataFrame, settings: CleaningSettings) -> Cleaners:
     return found
 
 
-def batch_cleaner(clean_of: Cleaners, excluded: re.Pattern[str] | None) -> Work:
+def batch_cleaner(
+    clean_of: Cleaners, excluded: re.Pattern[str] | None, tokenizer: PretrainedTokenizer | None
+) -> Work:
     """What a process does with a batch of raw tweets for `clean_tweets`."""
+    ids_of = ids_maker(tokenizer.tokenizer_json, tokenizer.eos_token_id) if tokenizer else None
 
     def clean_one(text: str, source: str, repaired: bool, dropped: str) -> tuple[str, str, str]:
         if dropped:
@@ -93,7 +100,8 @@ def batch_cleaner(clean_of: Cleaners, excluded: re.Pattern[str] | None) -> Work:
         columns = (raw[name].tolist() for name in ("text", "source", "repaired", "dropped"))
         table = pd.DataFrame(map(clean_one, *columns), raw.index, ["text", "changed", "dropped"])
         keys = hash_keys(map(canonical_key, table["text"].tolist()))
-        return table.astype("str").assign(key=keys)
+        table = table.astype("str").assign(key=keys)
+        return table.assign(ids=ids_of(table)) if ids_of else table
 
     return clean_batch
 
@@ -124,12 +132,15 @@ def new_vocabulary(
 def encode_tweets(
     tweets: pd.DataFrame, tokenizer: PretrainedTokenizer, workers: int
 ) -> pd.DataFrame:
-    """The column `ids`: lists that end with EOS. Drops what no model reads as EOS tweet EOS."""
+    """The column `ids` of clean tweets: lists that end with EOS."""
     arguments = (tokenizer.tokenizer_json, tokenizer.eos_token_id)
     task = Task(ids_maker, arguments, tweets[["text", "dropped"]])
-    ids = pd.concat(map_batches(task, workers, "encoding"))
-    tweets = tweets.assign(ids=ids)
-    return drop(tweets, ids.list.len() >= tokenizer.context_length, "too long")
+    return tweets.assign(ids=pd.concat(map_batches(task, workers, "encoding")))
+
+
+def drop_too_long(tweets: pd.DataFrame, context_length: int) -> pd.DataFrame:
+    """Drop what no model reads as EOS tweet EOS."""
+    return drop(tweets, tweets["ids"].list.len() >= context_length, "too long")
 
 
 def ids_maker(tokenizer_json: str, eos_token_id: int) -> Work:
