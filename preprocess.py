@@ -68,7 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     raw = stages.choose_dates(read(arguments.data_path, reading, console.say), reading)
     stages.show_preview(raw, arguments.preview, cleaning)
     workers = choose_num_workers(len(raw), arguments.workers)
-    tweets = stages.clean_tweets(raw, cleaning, excluded, workers)
+    known = None if arguments.new_vocabulary else tokenizer
+    tweets = stages.clean_tweets(raw, cleaning, excluded, known, workers)
     del raw
     if workers > 1:  # torch was imported: frames it remembers hold 150 MB of a million raw texts
         gc.collect()
@@ -76,7 +77,8 @@ def main(argv: list[str] | None = None) -> int:
     tweets = stages.drop_copies(tweets, selection, workers)
     if arguments.new_vocabulary:
         tokenizer = stages.new_vocabulary(tweets, arguments.new_vocabulary, tokenizer)
-    tweets = stages.encode_tweets(tweets, tokenizer, workers)
+        tweets = stages.encode_tweets(tweets, tokenizer, workers)
+    tweets = stages.drop_too_long(tweets, tokenizer.context_length)
     count(tweets)
     tweets = stages.split(tweets, selection)
     counts = count(tweets)

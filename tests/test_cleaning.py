@@ -11,6 +11,7 @@ from tweetgen.cleaning import (
     Cleaned,
     characters,
     clean,
+    cleaner,
     escapes,
     links,
     personal_data,
@@ -347,3 +348,37 @@ def test_a_megabyte_is_cleaned_in_a_second(unit):
     start = time.process_time()
     clean(text)
     assert time.process_time() - start < 1.0
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("see https:// www. example.com/some/lo ng/path … ok", "see ok"),
+        ("see https://www. example.com/a and more", "see and more"),
+        ("look https://example.com/some/lo… then", "look then"),
+        ("look example.com/some/lo… then", "look then"),
+        ("can<U+2019>t stop", "can’t stop"),
+        ("at the Caf<e9> now", "at the Café now"),
+        ("so <ed><U+00A0><U+00BD><ed><U+00B8><U+0082> funny", "so 😂 funny"),
+        ("<p>one <b>two</b><br />three</p><p>four</p>", "one two three four"),
+        ('<p>hi <a href="https://m.example/@a">@<span>a</span></a> x</p>',
+         "hi x"),
+        ("@USER so true HTTPURL", "so true"),
+        ("so true {link} and <url>", "so true"),
+        ("[USER] says it is good", "says it is good"),
+        ("mail me@mail.example.com or not", "mail or not"),
+        ("call (555) 123-4567 today", "call today"),
+        ("call 9876543210 today", "call today"),
+        ("the years 2019 and 2020, 3.14", "the years 2019 and 2020, 3.14"),
+    ],
+)  # fmt: skip
+def test_what_programs_and_pages_leave_is_read_as_its_author_wrote_it(text, expected):
+    assert cleaned(text) == expected
+
+
+def test_bare_words_are_links_in_a_file_that_has_no_others():
+    assert placeholders.bare_placeholders(["so URL", "and URL", "fine"]) == {"link"}
+    assert placeholders.bare_placeholders(["so URL", "and https://t.co/a"]) == frozenset()
+    assert (
+        cleaner(CleaningSettings(), frozenset({"link"}))("it is so good URL")[0] == "it is so good"
+    )

@@ -1,4 +1,4 @@
 from tweetgen.cleaning.placeholders import bare_placeholders
-from tweetgen.cleaning.rules import Cleaned, clean, cleaner
+from tweetgen.cleaning.rules import Cleaned, Outcome, clean, cleaner
 
-__all__ = ["Cleaned", "bare_placeholders", "clean", "cleaner"]
+__all__ = ["Cleaned", "Outcome", "bare_placeholders", "clean", "cleaner"]

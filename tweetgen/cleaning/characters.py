@@ -6,6 +6,7 @@ Each function returns the text unchanged (the same object, mostly) where there i
 import functools
 import re
 import unicodedata
+from collections.abc import Callable
 
 from tweetgen.text.entities import EMOJI_START, MARKS
 from tweetgen.text.words import SPACELESS_LETTER
@@ -55,8 +56,6 @@ def readable(text: str) -> str:
 
 def single_spaces(text: str) -> str:
     """The text in one line, with single spaces and none at its ends."""
-    if "  " not in text and text.isprintable():
-        return text
     if "\u3000" not in text:
         return " ".join(text.split())
     text = SPACES.sub(" ", LINE_BREAK.sub(" ", text).replace("\n", " "))
@@ -65,32 +64,26 @@ def single_spaces(text: str) -> str:
 
 def spaces_in_lines(text: str) -> str:
     r"""The text with single spaces and its line breaks, as \n, at most two in a row."""
-    if "  " not in text and text.isprintable():
-        return text
     text = SPACES.sub(" ", LINE_BREAK.sub("\n", text))
     text = SPACES_AT_IDEOGRAPHIC.sub("\u3000", SPACES_AT_BREAK.sub("\n", text))
     return EMPTY_LINES.sub("\n\n", text).strip()
 
 
-def has_words(text: str, number: int) -> bool:
-    """Whether there are that many words, each with a letter or digit.
+def word_test(number: int) -> Callable[[str], bool]:
+    """Whether a text has that many words, each with a letter or digit.
 
     Where a script has no spaces between words, two letters count as one: "日本語だ" has two.
     """
-    if number == 0 or _english_words(number).match(text):
-        return True
-    words = WORD.findall(text)
-    if len(words) >= number or text.isascii():
-        return len(words) >= number
-    letters = len(SPACELESS_LETTER.findall(text))
-    return len(WORD.findall(SPACELESS_LETTER.sub(" ", text))) + letters // 2 >= number
+    # Most texts pass a cheap test; one word after the other is twice as fast as a repeat.
+    english_words = re.compile("[^ ]*+".join(["[^A-Za-z0-9]*+[A-Za-z0-9]"] * number))
 
+    def has_words(text: str) -> bool:
+        if english_words.match(text) or len(WORD.findall(text)) >= number:
+            return True
+        others, num_letters = SPACELESS_LETTER.subn(" ", text)
+        return len(WORD.findall(others)) + num_letters // 2 >= number
 
-@functools.cache
-def _english_words(number: int) -> re.Pattern[str]:
-    """A cheap test that most texts pass; one word after the other is twice as fast as a repeat."""
-    word = "[^A-Za-z0-9]*+[A-Za-z0-9]"
-    return re.compile("[^ ]*+".join([word] * number))
+    return has_words
 
 
 def basic(text: str) -> str:

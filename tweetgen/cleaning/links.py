@@ -17,6 +17,11 @@ PATH_WITH_DOTS = re.compile(r"/[^\s/…]*…")
 BROKEN_PARTS = re.compile(r"[\s…]+")
 
 
+def may_be_broken(text: str) -> bool:
+    """Whether a text in ASCII may have a link that `whole_links` changes; a quick look."""
+    return ":// " in text or "www. " in text or text.endswith("...")
+
+
 def whole_links(text: str) -> str:
     """The text with its broken and shortened links in one piece, without the dots after them."""
     if ":// " in text or "www. " in text:

@@ -41,6 +41,7 @@ NEXT_IN_LIST = re.compile(
     r"(?:, |(?:and|&|y|et|und) )"
     r"(?=[A-Z]|(?:my|your|his|her|our|their|the|all|others?|more|many|I)\b)"
 )
+STARTS_OF_LIST = frozenset(",a&yeu")
 POSSESSIVE = re.compile(r"['’]s(?!\w) *")  # "NAME's dog"
 
 # What pointed at something that is gone: "Read more:", "Photos ->", "Title |", "Hi,"
@@ -56,6 +57,7 @@ OPENING = frozenset("([{“‘«¿¡「『\n")
 CLOSING = re.compile("[,.;:!?…)\\]}”’»%、。！？」』]+")
 ONE_STOP = re.compile(r"[.,;:](?!\.)")
 EMPTY_PAIRS = frozenset(("()", "[]", "{}", "“”", "‘’", "«»", '""', "''", "「」"))
+OPENING_OF_PAIR = frozenset(pair[0] for pair in EMPTY_PAIRS)
 SPACELESS = re.compile(
     "[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3001-\u30ff\u3400-\u9fff\uff01-\uffee]"
 )
@@ -84,7 +86,7 @@ def _closed(before: str, after: str, is_name: bool) -> tuple[str, str]:
         left, right = _without_words_for_name(left, right)
     elif (not right or right[0] in "\n#") and not left[-5:].isalpha():
         left = _without_last_word(left, BEFORE_LINK)
-    if left and left[-1] + right.lstrip(".,;:!?")[:1] in EMPTY_PAIRS:
+    if left[-1:] in OPENING_OF_PAIR and left[-1:] + right.lstrip(".,;:!?")[:1] in EMPTY_PAIRS:
         left, right = left[:-1].rstrip(" "), right.lstrip(".,;:!?")[1:].lstrip(" ")
     if not right or right[0] == "\n":
         text = left.rstrip()
@@ -121,10 +123,10 @@ def _without_words_for_name(left: str, right: str) -> tuple[str, str]:
     if no_noun:
         left = _without_last_word(left, ARTICLES)
     word = _last_word(left)
-    listed = NEXT_IN_LIST.match(right)
+    listed = NEXT_IN_LIST.match(right) if right[:1] in STARTS_OF_LIST else None
     if listed and (right[0] != "," or word in PREPOSITIONS - PLACES):
         return left, right[listed.end() :]
-    if VERB.match(right) and (left[-1:] == "," or word in CONJUNCTIONS):
+    if (left[-1:] == "," or word in CONJUNCTIONS) and VERB.match(right):
         return left.removesuffix(","), right
     if left[-1:] == "/" and left[-2:-1] not in ("", " ", "w", "W"):  # "#veteran/NAME"
         return left[:-1], right

@@ -54,15 +54,10 @@ def is_truncated(text: str) -> bool:
     """
     if text.endswith(ENDS_OF_CUT):
         return _is_cut(text)
-    if text.find("http", -len("https://t.co/")) >= 0:
+    if "http" in text and text.find("http", -len("https://t.co/")) >= 0:
         return CUT_PROTOCOL.match(text[-30:]) is not None
-    dots_end = text.rfind("…", SHORTEST_CUT - 1) + 1
+    dots_end = text.rfind("…", SHORTEST_CUT - 1) + 1 if "…" in text else 0
     return dots_end > 0 and LINKS.fullmatch(text, dots_end) is not None
-
-
-def unless_truncated(text: str) -> str | None:
-    """The text; None if its end was cut off."""
-    return None if is_truncated(text) else text
 
 
 def _is_cut(text: str) -> bool:

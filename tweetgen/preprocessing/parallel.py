@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import pandas as pd
 from tqdm import tqdm
@@ -25,7 +25,7 @@ BATCH_TWEETS = 4096
 TWEETS_PER_WORKER = 20_000  # 0.6 s of cleaning and encoding; a second process costs 0.2 s of work
 BAR_DELAY_SECONDS = 1.5  # what takes less shows no bar
 
-Rows = pd.DataFrame | pd.Series
+Rows: TypeAlias = pd.DataFrame | pd.Series
 Work = Callable[[Any], Any]  # of a batch of rows
 
 

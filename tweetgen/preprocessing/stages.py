@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tweetgen import console
-from tweetgen.cleaning import Cleaned, bare_placeholders, cleaner
+from tweetgen.cleaning import Outcome, bare_placeholders, cleaner
 from tweetgen.models import PretrainedTokenizer
 from tweetgen.preprocessing.counts import drop
 from tweetgen.preprocessing.near import near_duplicates
@@ -25,7 +25,7 @@ MIN_VALIDATION = 2  # one tweet says nothing about the next
 SAMPLE_TEXTS = 5000  # of a file, to see whether "URL" stands for a link in it
 IDS = pd.ArrowDtype(pa.large_list(pa.int32()))
 
-Cleaners = dict[str, Callable[[str], Cleaned]]
+Cleaners = dict[str, Callable[[str], Outcome]]
 
 
 def choose_dates(tweets: pd.DataFrame, settings: ReadingSettings) -> pd.DataFrame:
@@ -47,9 +47,9 @@ def show_preview(raw: pd.DataFrame, num_tweets: int, settings: CleaningSettings)
     clean_of = cleaners(raw, settings) if num_tweets else {}
     first = raw.index[raw["dropped"] == ""][:num_tweets]
     for text, source in raw.loc[first, ["text", "source"]].values:
-        cleaned = clean_of[source](text)
+        cleaned, _, dropped = clean_of[source](text)
         console.show(f"before: {text}")
-        console.show(f"after:  {f'({cleaned.dropped})' if cleaned.dropped else cleaned.text}")
+        console.show(f"after:  {f'({dropped})' if dropped else cleaned}")
         console.show()
 
 
@@ -57,11 +57,15 @@ def clean_tweets(
     raw: pd.DataFrame,
     settings: CleaningSettings,
     excluded: re.Pattern[str] | None,
+    tokenizer: PretrainedTokenizer | None,
     workers: int,
 ) -> pd.DataFrame:
-    """The columns text (clean, "" where dropped), key (a hash), changed (rules) and dropped."""
+    """The columns text (clean, "" where dropped), key (a hash), changed (rules) and dropped.
+
+    With a tokenizer also ids: one start of processes for both costs less than encoding the copies.
+    """
     columns = raw[["text", "source", "repaired", "dropped"]]
-    task = Task(batch_cleaner, (cleaners(raw, settings), excluded), columns)
+    task = Task(batch_cleaner, (cleaners(raw, settings), excluded, tokenizer), columns)
     clean: pd.DataFrame = pd.concat(map_batches(task, workers, "cleaning"))
     return clean
 
@@ -75,30 +79,29 @@ def cleaners(raw: pd.DataFrame, settings: CleaningSettings) -> Cleaners:
     return found
 
 
-def batch_cleaner(clean_of: Cleaners, excluded: re.Pattern[str] | None) -> Work:
+def batch_cleaner(
+    clean_of: Cleaners, excluded: re.Pattern[str] | None, tokenizer: PretrainedTokenizer | None
+) -> Work:
     """What a process does with a batch of raw tweets for `clean_tweets`."""
+    ids_of = ids_maker(tokenizer.tokenizer_json, tokenizer.eos_token_id) if tokenizer else None
 
-    def clean_one(text: str, source: str, repaired: bool, dropped: str) -> Cleaned:
+    def clean_one(text: str, source: str, repaired: bool, dropped: str) -> tuple[str, str, str]:
         if dropped:
-            return Cleaned("", (), dropped)
-        cleaned = clean_of[source](text)
-        if cleaned.dropped:
-            return Cleaned("", (), cleaned.dropped)
-        changed = ("mojibake", *cleaned.changed) if repaired else cleaned.changed
-        if excluded and excluded.search(cleaned.text):
-            return Cleaned("", changed, "excluded")
-        return Cleaned(cleaned.text, changed, "")
+            return "", "", dropped
+        text, changed, dropped = clean_of[source](text)
+        if dropped:
+            return "", "", dropped
+        rules = ",".join(("mojibake", *changed) if repaired else changed)
+        if excluded and excluded.search(text):
+            return "", rules, "excluded"
+        return text, rules, ""
 
     def clean_batch(raw: pd.DataFrame) -> pd.DataFrame:
         columns = (raw[name].tolist() for name in ("text", "source", "repaired", "dropped"))
-        cleaned = list(map(clean_one, *columns))
-        table = {
-            "text": [tweet.text for tweet in cleaned],
-            "changed": [",".join(tweet.changed) for tweet in cleaned],
-            "dropped": [tweet.dropped for tweet in cleaned],
-            "key": hash_keys([canonical_key(tweet.text) for tweet in cleaned]),
-        }
-        return pd.DataFrame(table, raw.index)
+        table = pd.DataFrame(map(clean_one, *columns), raw.index, ["text", "changed", "dropped"])
+        keys = hash_keys(map(canonical_key, table["text"].tolist()))
+        table = table.astype("str").assign(key=keys)
+        return table.assign(ids=ids_of(table)) if ids_of else table
 
     return clean_batch
 
@@ -129,12 +132,15 @@ def new_vocabulary(
 def encode_tweets(
     tweets: pd.DataFrame, tokenizer: PretrainedTokenizer, workers: int
 ) -> pd.DataFrame:
-    """The column `ids`: lists that end with EOS. Drops what no model reads as EOS tweet EOS."""
+    """The column `ids` of clean tweets: lists that end with EOS."""
     arguments = (tokenizer.tokenizer_json, tokenizer.eos_token_id)
     task = Task(ids_maker, arguments, tweets[["text", "dropped"]])
-    ids = pd.concat(map_batches(task, workers, "encoding"))
-    tweets = tweets.assign(ids=ids)
-    return drop(tweets, ids.list.len() >= tokenizer.context_length, "too long")
+    return tweets.assign(ids=pd.concat(map_batches(task, workers, "encoding")))
+
+
+def drop_too_long(tweets: pd.DataFrame, context_length: int) -> pd.DataFrame:
+    """Drop what no model reads as EOS tweet EOS."""
+    return drop(tweets, tweets["ids"].list.len() >= context_length, "too long")
 
 
 def ids_maker(tokenizer_json: str, eos_token_id: int) -> Work:

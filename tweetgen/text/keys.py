@@ -11,7 +11,7 @@ from tweetgen.text.entities import MARKS
 from tweetgen.text.html import unescape
 from tweetgen.text.lenient import NAME, RETWEET_MARK, mark_links
 
-NOT_IN_KEY = re.compile(rf"[^\w{MARKS}]+|_+")
+NOT_IN_KEY = re.compile(rf"[^\w{MARKS}]+")
 NOT_IN_ASCII_KEY = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
@@ -28,7 +28,7 @@ def canonical_key(text: str) -> str:
     if key.isascii():
         key = key.lower().encode().translate(None, NOT_IN_ASCII_KEY).decode()
     else:
-        key = NOT_IN_KEY.sub("", key.casefold())
+        key = NOT_IN_KEY.sub("", key.casefold()).replace("_", "")
     return key or text
 
 
