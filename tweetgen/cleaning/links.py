@@ -14,18 +14,21 @@ SHORTENED_LINK = re.compile(r"(https?://[^\s…]++)(?:…?(?:[ \xa0]+…)+(?!\w)
 # "example.com/some/lo…": what the page shows of a link
 SHOWN_LINK = re.compile(rf"(?<![\w./@-])((?!t\.co/){_HOST}/[^\s…]*+)…")
 PATH_WITH_DOTS = re.compile(r"/[^\s/…]*…")
+PICTURE = re.compile(r"(pic\.twitter\.com/) (?=\w{10}(?!\w))")
 BROKEN_PARTS = re.compile(r"[\s…]+")
 
 
 def may_be_broken(text: str) -> bool:
     """Whether a text in ASCII may have a link that `whole_links` changes; a quick look."""
-    return ":// " in text or "www. " in text or text.endswith("...")
+    return ":// " in text or "www. " in text or ".com/ " in text or text.endswith("...")
 
 
 def whole_links(text: str) -> str:
     """The text with its broken and shortened links in one piece, without the dots after them."""
     if ":// " in text or "www. " in text:
         text = BROKEN_LINK.sub(lambda match: BROKEN_PARTS.sub("", match[0]), text)
+    if ".com/ " in text:
+        text = PICTURE.sub(r"\1", text)
     if "…" in text or text.endswith("..."):
         text = SHORTENED_LINK.sub(r"\1", text)
         if PATH_WITH_DOTS.search(text):
