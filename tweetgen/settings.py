@@ -156,9 +156,9 @@ class SamplingSettings:
     def for_model(self, num_parameters: int) -> "SamplingSettings":
         """The same with a temperature and a top-p, where none were chosen, for a model's size.
 
-        The least told apart from held-out tweets, by words and by likelihood together, of six
-        pairs on the sample: tests/benchmarks/results/sampling_sweep.json. A large model at 0.9 and
-        0.9 is too smooth; a small one gets lost sooner.
+        Those of which drafts are least told apart from held-out tweets, by words and by likelihood
+        together: tests/benchmarks/results/sampling.json. A large model at 0.9 and 0.9 is too
+        smooth; a small one gets lost sooner.
         """
         temperature, top_p = (1.0, 0.97) if num_parameters >= LARGE_MODEL else (0.9, 0.95)
         return dataclasses.replace(
