@@ -5,25 +5,14 @@ torch is loaded. `console.add_settings` turns each field into the flag of the sa
 """
 
 import dataclasses
-import math
 from typing import Any
 
 
 def setting(
-    default: Any,
-    help: str,
-    *,
-    choices: tuple[str, ...] | None = None,
-    minimum: float = -math.inf,
-    maximum: float = math.inf,
-    above: float = -math.inf,
+    default: Any, help: str, *, choices: tuple[str, ...] | None = None, **limits: float
 ) -> Any:
-    """A dataclass field whose metadata holds what its flag needs.
-
-    `minimum` and `maximum` are allowed values, `above` is the first value that is too small.
-    """
-    limits = {"minimum": minimum, "maximum": maximum, "above": above}
-    metadata = {"help": help, "choices": choices, **limits}
+    """A dataclass field whose metadata holds what its flag needs; limits as `console.number`'s."""
+    metadata = {"help": help, "choices": choices, "limits": limits}
     return dataclasses.field(default=default, metadata=metadata)
 
 
