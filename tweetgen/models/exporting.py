@@ -1,7 +1,7 @@
 """A model file of ours as what other programs load: a folder, adapters alone, or one GGUF file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def _write_json(path: Path, document: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
-KINDS = {
+KINDS: dict[str, Callable[..., None]] = {
     "transformers": _write_model,
     "peft": _write_adapters,
     "gguf": gguf_writing.write,
