@@ -44,7 +44,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--export_format",
         nargs="+",
         default=["transformers"],
-        choices=("transformers", "peft", "gguf"),
+        choices=("transformers", "peft", "gguf", "gguf-q8_0"),
         help="what to write there; of several, each gets a folder in it (default: transformers)",
     )
     console.add_settings(parser, TrainingSettings)

@@ -65,6 +65,13 @@ def test_a_damaged_file_is_recognised_and_repaired(family, damage):
     assert repair("plain ASCII", family) == "plain ASCII"
 
 
+def test_utf8_read_as_latin1_is_not_taken_for_cp1252():
+    """Its bytes beyond ASCII are mostly those that lone C1 characters have in other files."""
+    sample = [misread(text, "latin-1") for text in ["I don’t", "it isn’t", "“hi” – she’s here"]]
+    assert detect(sample) == "UTF-8 read as cp1252"
+    assert repair(sample[0], "UTF-8 read as cp1252") == "I don’t"
+
+
 def test_three_rounds_through_mac_roman_are_repaired():
     family = "UTF-8 saved as Mac-Roman three times"
     sample = ["I don —t", " —“ok —\x9d", "so it goes —_", "caf’©Î¾now", "per hour —¢"]

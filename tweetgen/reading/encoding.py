@@ -42,6 +42,11 @@ NOT_TEXT = {
 }
 
 
+class _Cp1252(codecs.IncrementalDecoder):
+    def decode(self, data: Any, final: bool = False) -> str:
+        return codecs.charmap_decode(data, "strict", CP1252)[0]
+
+
 class TextBlocks:
     """The text of a stream, piece by piece, lines ending with LF: `for text in TextBlocks(...)`.
 
@@ -52,34 +57,35 @@ class TextBlocks:
     def __init__(self, stream: Any, start: bytes, wanted: str, name: str) -> None:
         """`start` is what was read already, `wanted` the user's choice or "auto"."""
         self._stream, self._start, self._name = stream, start, name
-        self._is_given = wanted != "auto"
-        self._codec = _given(wanted, start, name) if self._is_given else _marked(start)
-        if not self._codec:
-            refuse_binary(start, name)
-        self._marked = bool(self._codec) and not self._is_given
-        self._codec = self._codec or "utf-8"
-        self._errors = "replace" if self._marked and self._codec != "utf-8" else "strict"
+        self._is_guess = False
         self._num_bytes = self._num_extra = 0  # extra: bytes of valid characters after their first
         self._line = 1
+        if wanted != "auto":
+            self._use(_given(wanted, start, name))
+        elif marked := _marked(start):
+            self._use(marked, "strict" if marked == "utf-8" else "replace")
+        else:
+            refuse_binary(start, name)
+            self._use("utf-8")
+            self._is_guess = True
+
+    def _use(self, codec: str, errors: str = "strict") -> None:
+        self._codec = codec
+        decoder = _Cp1252 if codec == "cp1252" else codecs.getincrementaldecoder(codec)
+        self._decoder = decoder(errors)
 
     @property
     def described(self) -> str:
         """Such as "UTF-8", "cp1252" or "UTF-8 (partly damaged)"."""
-        damaged = self._codec == "utf-8" and self._errors == "replace"
+        damaged = self._codec == "utf-8" and self._decoder.errors == "replace"
         name = re.sub(r"utf-(\d+).*", r"UTF-\1", self._codec)
         return name + " (partly damaged)" if damaged else name
 
     def __iter__(self) -> Iterator[str]:
-        is_own = self._codec in ("utf-8", "cp1252")
-        decoder = None if is_own else codecs.getincrementaldecoder(self._codec)(self._errors)
         returns: bool | None = None
-        rest, data = b"", self._start
-        while True:
-            final = not data
-            if decoder is None:
-                text, rest = self._utf8(rest + data, final)
-            else:
-                text = self._other(decoder, data, final)
+        data: bytes | None = self._start
+        while data is not None:
+            text = self._decoded(data)
             if returns is None:
                 text = text.removeprefix("\ufeff")
                 returns = _ends_with_returns(text)
@@ -90,55 +96,42 @@ class TextBlocks:
             self._line += text.count("\n")
             if text:
                 yield text
-            if final:
-                return
-            data = self._stream.read(BLOCK_BYTES)
+            data = (self._stream.read(BLOCK_BYTES) or b"") if data else None
 
-    def _utf8(self, data: bytes, final: bool) -> tuple[str, bytes]:
-        """The text of whole lines of UTF-8 or cp1252, or at least whole characters; the rest."""
-        end = len(data) if final else data.rfind(b"\n") + 1 or len(data)
-        if self._codec == "cp1252":
-            return codecs.charmap_decode(data[:end], "strict", CP1252)[0], data[end:]
+    def _decoded(self, data: bytes) -> str:
+        """The text of a block, b"" at the end; TweetgenError if it is in another encoding."""
+        pending = self._decoder.getstate()[0]
         try:
-            text, used = codecs.utf_8_decode(data[:end], self._errors, final)
-        except UnicodeDecodeError as error:
-            if self._is_given or self._marked:
-                raise self._not_decodable(data[: error.start].count(b"\n")) from None
-            self._judge(data)
-            return self._utf8(data, final)
-        self._num_bytes += used
-        self._num_extra += used - len(text)
-        return text, data[used:]
+            text = self._decoder.decode(data, not data)
+        except UnicodeError as error:
+            if self._is_guess:
+                self._judge(pending + data)
+                return self._decoder.decode(pending + data, not data)
+            start = error.start if isinstance(error, UnicodeDecodeError) else 0
+            line = self._line + (pending + data).count(b"\n", 0, start)
+            raise TweetgenError(
+                f"line {line:,} of {self._name} is not valid {self._codec}. "
+                "Correct it, or give the right encoding, such as --encoding cp1252."
+            ) from None
+        self._num_bytes += len(data)
+        self._num_extra += len(data) - len(text)
+        return text
 
     def _judge(self, data: bytes) -> None:
         """UTF-8 if nearly all is, else cp1252; TweetgenError if it can be neither."""
+        self._is_guess = False
         text = data.decode("utf-8", "replace")
         num_damaged = text.count("\ufffd") - data.count("\ufffd".encode())
         num_extra = self._num_extra + len(data) - len(text)
         if num_extra > 2 * num_damaged:  # cp1252 text is next to never valid UTF-8 by accident
-            self._errors = "replace"
-            return
-        if num_damaged > max(0.25 * (self._num_bytes + len(data)), 100):
+            self._use("utf-8", "replace")
+        elif num_damaged > max(0.25 * (self._num_bytes + len(data)), 100):
             raise TweetgenError(
                 f"{self._name} is neither UTF-8 nor a Western encoding. "
                 "Give --encoding, such as cp1251, shift_jis or gb18030."
             )
-        self._codec = "cp1252"
-
-    def _other(self, decoder: codecs.IncrementalDecoder, data: bytes, final: bool) -> str:
-        try:
-            text = decoder.decode(data, final)
-        except UnicodeDecodeError as error:
-            raise self._not_decodable(error.object.count(b"\n", 0, error.start)) from None
-        except UnicodeError:
-            raise self._not_decodable(0) from None
-        return text.encode("utf-8", "replace").decode()  # a lone surrogate is no text
-
-    def _not_decodable(self, lines: int) -> TweetgenError:
-        return TweetgenError(
-            f"line {self._line + lines:,} of {self._name} is not valid {self._codec}. "
-            "Correct it, or give the right encoding, such as --encoding cp1252."
-        )
+        else:
+            self._use("cp1252")
 
 
 def _ends_with_returns(start: str) -> bool:

@@ -1,13 +1,12 @@
 """Text whose bytes were once read in the wrong encoding: "donâ€™t", "don‰Ûªt", "don\x92t".
 
 Tweets are too short to be judged one by one: "Ã©" may be meant. A file is judged as a whole, by a
-sample of its tweets, and then every tweet in it is repaired the same way. What was UTF-8 shows as
-a first character that stands for a UTF-8 lead byte, then one to three that stand for continuation
-bytes; only such sequences are touched, and only if they decode.
+sample of its tweets, and then every tweet in it is repaired the same way.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
+from tweetgen.reading.encoding import CP1252
 from tweetgen.reading.plain import MARK
 
 SAMPLE_TEXTS = 4096
@@ -22,7 +22,6 @@ SAMPLE_ROWS = 200  # tweets with a character beyond ASCII
 SMALLEST_SHARE = 0.1  # of them show the damage, or the file counts as healthy
 MOST_ROUNDS = 3  # "Ã¢â‚¬â„¢" was misread twice
 
-HIGH_BYTES = range(0x80, 0x100)
 UNDEFINED = frozenset((0x81, 0x8D, 0x8F, 0x90, 0x9D))  # no character in cp1252
 LEADS = (range(0xC2, 0xE0), range(0xE0, 0xF0), range(0xF0, 0xF5))  # of 2, 3 and 4 bytes in UTF-8
 TAIL = range(0x80, 0xC0)
@@ -33,28 +32,60 @@ PLAUSIBLE = re.compile(
     "[\x80\x85\x91-\x97\x99\xa0-\u017f\u0370-\u052f\u0590-\u06ff\u0900-\u0eff\u1e00-\u1fff\u2010-\u2bff\u3000-\u9fff"
     "\uac00-\ud7af\ufe0f\uff00-\uffef\ufffd\U0001f000-\U0001faff]"
 )
-
-
+UNSURE = frozenset(("Ã ", "Â ", "å_", "Ì_"))  # broken, but healthy text may hold them as well
 JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
-C1 = re.compile("[\x80-\x9f]")
 PYTHON_REPR = re.compile(r"b'.*'|b\".*\"", re.S)  # "b'caf\\xc3\\xa9'", printed by a script
-SUSPECT_BYTES = re.compile(rb"\xc2[\x80-\x9f]|\\x[0-9a-f]{2}")  # a C1 character, or an escape
-SUSPECT = r"[\x{80}-\x{9f}]|^b['\"].*\\x[0-9a-f]{2}"  # the same of a text, for RE2
 ESCAPED_BYTE = re.compile(r"\\x[0-9a-f]{2}")
+C1 = re.compile("[\x80-\x9f]")
+DAMAGED = r"[\x{80}-\x{9f}]|^b['\"].*\\x[0-9a-f]{2}"  # texts of any file to look at, for RE2
 
 
-class Family(NamedTuple):
+@dataclass(frozen=True)
+class Family:
     """One way in which the texts of a file are damaged."""
 
-    broken: re.Pattern[str]
-    mend: Callable[[re.Match[str]], str]
-    sign: re.Pattern[str] = re.compile("(?s:.*)")  # which broken passages no healthy text has
-    context: re.Pattern[str] | None = None  # or: what no healthy text without Japanese has
+    byte_of: Mapping[str, int]  # which byte of UTF-8 each character stands for
+    meaning: Mapping[str, str]  # what other passages mean, as where a byte was lost
+    leads: tuple[range, ...] = ()  # bytes that begin a character of UTF-8
+    sign: re.Pattern[str] | None = None  # what no healthy text has; None: what can be mended
+    broken: re.Pattern[str] = field(init=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "broken", re.compile("|".join(self._passages())))
 
-def _cp1252(byte: int) -> str:
-    """The cp1252 character of a byte; of the five that have none, the Latin-1 one."""
-    return bytes([byte]).decode("latin-1" if byte in UNDEFINED else "cp1252")
+    def _passages(self) -> Iterable[str]:
+        """The patterns of what is broken; "_" may stand for a lost byte of an emoji or symbol."""
+        tail = self._showing(TAIL)
+        for number, lead in enumerate(self.leads, start=1):
+            yield f"[{self._showing(lead)}][{tail}]{{{number}}}"
+        if len(self.leads) == len(LEADS):
+            emoji = f"[{self._showing([0xF0])}][{self._showing([0x9F])}]"
+            yield rf"{emoji}[{tail}_\ufffd]{{0,2}}"
+        yield from map(re.escape, sorted(self.meaning, key=len, reverse=True))
+        if "_" in self.byte_of:
+            yield rf"[{self._showing([0xE2])}][{tail}_\ufffd]{{1,2}}"
+
+    def _showing(self, wanted: Iterable[int]) -> str:
+        return "".join(re.escape(shown) for shown, byte in self.byte_of.items() if byte in wanted)
+
+    def mend(self, passage: re.Match[str]) -> str:
+        """What a passage means; "" for an emoji or symbol that has lost bytes."""
+        if passage[0] in self.meaning:
+            return self.meaning[passage[0]]
+        try:
+            return bytes(self.byte_of[character] for character in passage[0]).decode("utf-8")
+        except (UnicodeDecodeError, KeyError):
+            lead = self.byte_of[passage[0][0]]
+            is_lost = lead == 0xF0 or ("_" in self.byte_of and lead == 0xE2)
+            return "" if is_lost else passage[0]
+
+    def num_signs(self, text: str) -> int:
+        """How many passages of a text this damage explains and no healthy text would have."""
+        if self.sign:
+            return 0 if JAPANESE.search(text) else sum(1 for _ in self.sign.finditer(text))
+        passages = [p for p in self.broken.finditer(text) if p[0] not in UNSURE]
+        mended = [(passage[0], self.mend(passage)) for passage in passages]
+        return sum(new != old and (not new or bool(PLAUSIBLE.match(new))) for old, new in mended)
 
 
 def _through_mac_roman(shown: Mapping[int, str]) -> dict[int, str]:
@@ -64,109 +95,67 @@ def _through_mac_roman(shown: Mapping[int, str]) -> dict[int, str]:
     """
     saved = {byte: character.encode("mac-roman", "ignore") for byte, character in shown.items()}
     kept = {byte: character for byte, character in shown.items() if ord(character) in UNDEFINED}
-    return {byte: _cp1252(code[0]) for byte, code in saved.items() if code} | kept
-
-
-def _utf8_family(
-    byte_of: Mapping[str, int],
-    leads: tuple[range, ...],
-    special: Mapping[str, str],
-    sign: str = "(?s:.*)",
-) -> Family:
-    """A family where UTF-8 bytes show as characters.
-
-    `special` says what passages mean in which a byte was lost. An emoji with lost bytes goes, and
-    so does a symbol where "_" was saved for such bytes.
-    """
-
-    def showing(wanted: range) -> str:
-        return "".join(re.escape(shown) for shown, byte in byte_of.items() if byte in wanted)
-
-    tail = showing(TAIL)
-    sequences = [f"[{showing(lead)}][{tail}]{{{n}}}" for n, lead in enumerate(leads, start=1)]
-    if len(leads) == len(LEADS):
-        emoji = f"[{showing(range(0xF0, 0xF1))}][{showing(range(0x9F, 0xA0))}]"
-        sequences.append(rf"{emoji}[{tail}_\ufffd]{{0,2}}")
-    sequences += [re.escape(passage) for passage in sorted(special, key=len, reverse=True)]
-    if "_" in byte_of:
-        sequences.append(rf"[{showing(range(0xE2, 0xE3))}][{tail}_\ufffd]{{1,2}}")
-
-    def mend(match: re.Match[str]) -> str:
-        if match[0] in special:
-            return special[match[0]]
-        try:
-            return bytes(byte_of[character] for character in match[0]).decode("utf-8")
-        except (UnicodeDecodeError, KeyError):
-            lost = byte_of[match[0][0]] == 0xF0 or ("_" in byte_of and byte_of[match[0][0]] == 0xE2)
-            return "" if lost else match[0]
-
-    return Family(re.compile("|".join(sequences)), mend, re.compile(sign))
-
-
-def _shifted_family(meaning: Mapping[str, str], sign: str) -> Family:
-    """A family where each character stands for another, by tables of one byte."""
-    broken = re.compile("[" + "".join(map(re.escape, meaning)) + "]")
-    return Family(broken, lambda match: meaning[match[0]], context=re.compile(sign))
-
-
-_CP1252 = {byte: _cp1252(byte) for byte in HIGH_BYTES}
-_SAVED = _through_mac_roman(_CP1252)
-_SAVED_THRICE = _through_mac_roman(_through_mac_roman(_SAVED))
+    return {byte: CP1252[code[0]] for byte, code in saved.items() if code} | kept
 
 
 def _bytes_of(shown: Mapping[int, str]) -> dict[str, int]:
     """Which byte a character stands for, be it read as cp1252 or as Latin-1."""
-    cp1252_byte = {character: byte for byte, character in _CP1252.items()}
-    as_latin1 = {chr(cp1252_byte[character]): byte for byte, character in shown.items()}
+    as_latin1 = {chr(CP1252.index(character)): byte for byte, character in shown.items()}
     return as_latin1 | {character: byte for byte, character in shown.items()}
 
+
+_SHOWN = dict(enumerate(CP1252[0x80:], 0x80))
+_SAVED = _through_mac_roman(_SHOWN)
+_SAVED_THRICE = _through_mac_roman(_through_mac_roman(_SAVED))
+_MAC_ROMAN = {byte: bytes([byte]).decode("mac-roman") for byte in _SHOWN}
 
 # After three rounds the lead byte of quotes and dashes is a space or lost, the next byte "—".
 _THRICE = {"_": "…", "“": "“", "\x9d": "”", "…": "‘", "”": "—", "¢": "•", "": "’"}
 _THRICE = {start + "—" + end: meaning for start in (" ", "") for end, meaning in _THRICE.items()}
 
 FAMILIES = {
-    "UTF-8 read as cp1252": _utf8_family(  # "Ã©", "â€™", "â\x80\x99", "ðŸ˜‚"
-        _bytes_of(_CP1252),
-        LEADS,
-        {"â€": "”", "â\x80": "”", "â?¤": "❤", "Ã ": "à ", "Â ": " "},
-        sign="(?![ÃÂ] ).*",
+    "UTF-8 read as cp1252": Family(  # "Ã©", "â€™", "â\x80\x99", "ðŸ˜‚"
+        _bytes_of(_SHOWN), {"â€": "”", "â\x80": "”", "â?¤": "❤", "Ã ": "à ", "Â ": " "}, LEADS
     ),
-    "UTF-8 read as Mac-Roman": _utf8_family(  # "√©", "‚Äô"; other leads than ¬√ƒ≈ begin "’é"
-        {bytes([byte]).decode("mac-roman"): byte for byte in HIGH_BYTES},
-        (range(0xC2, 0xC6), *LEADS[1:]),
+    "UTF-8 read as Mac-Roman": Family(  # "√©", "‚Äô"; other leads than ¬√ƒ≈ begin "’é"
+        {character: byte for byte, character in _MAC_ROMAN.items()},
         {},
+        (range(0xC2, 0xC6), *LEADS[1:]),
     ),
-    "UTF-8 saved as Mac-Roman": _utf8_family(  # "Ì©", "‰Ûª", "‰Û_" (¦ was lost), "_Ù÷â" (ð)
+    "UTF-8 saved as Mac-Roman": Family(  # "Ì©", "‰Ûª", "‰Û_" (¦ was lost), "_Ù÷â" (ð)
         _bytes_of(_SAVED) | {"_": 0xF0},
-        (range(0xC2, 0xC4), *LEADS[1:]),  # others begin "„Ü"
         {"‰Û_": "…", "\x89Û_": "…", "‰Û\ufffd": "”", "‰\ufffd_": "❤", "\x89\x9d_": "❤"}
         | {"•ü\ufffd": "", "Ì_": "", "å_": ""},
-        sign="(?![åÌ]_).*",
+        (range(0xC2, 0xC4), *LEADS[1:]),  # others begin "„Ü"
     ),
-    "UTF-8 saved as Mac-Roman three times": _utf8_family(  # "’©", " —“", " —t"
+    "UTF-8 saved as Mac-Roman three times": Family(  # "’©", " —“", " —t"
         _bytes_of(_SAVED_THRICE),
-        (range(0xC2, 0xC4),),
         _THRICE | {"’_": "", "Î_": ""},
-        sign=" ?—[_\x9d]|Î¾|’©",  # French has "’é", English " —"
+        (range(0xC2, 0xC4),),
+        re.compile(" ?—[_\x9d]|Î¾|’©"),  # French has "’é", English " —"
     ),
     "cp1252 read as Latin-1": Family(  # "can\x92t"
-        C1, lambda match: _CP1252[ord(match[0])]
+        {},
+        {chr(byte): character for byte, character in _SHOWN.items() if byte < 0xA0},
+        sign=re.compile("(?<![\x80-\xff])[\x80-\x9f](?![\x80-\xff])"),  # else UTF-8's, as above
     ),
-    "Mac-Roman read as cp1252": _shifted_family(  # "IndiaÕs", "naïve" as "na•ve"
-        {_CP1252[byte]: bytes([byte]).decode("mac-roman") for byte in HIGH_BYTES},
-        "(?<=[a-z])[ÕÒÓÐÑÉŽŠˆ‡](?=[a-z])|(?<![^\\W\\d_])Ò(?=[A-Za-z])|(?<=[a-z.!?])Ó(?![^\\W\\d_])",
+    "Mac-Roman read as cp1252": Family(  # "IndiaÕs", "naïve" as "na•ve"
+        {},
+        {character: _MAC_ROMAN[byte] for byte, character in _SHOWN.items()},
+        sign=re.compile(
+            "(?<=[a-z])[ÕÒÓÐÑÉŽŠˆ‡](?=[a-z])"
+            "|(?<![^\\W\\d_])Ò(?=[A-Za-z])|(?<=[a-z.!?])Ó(?![^\\W\\d_])"
+        ),
     ),
-    "cp1252 read as half-width kana": _shifted_family(  # "Donﾒt": the low byte is cp1252's
-        {chr(0xFF00 + byte): _CP1252[byte] for byte in range(0x80, 0xA0)},
-        "(?<=[A-Za-z])ﾒ(?=[A-Za-z])|(?<=[A-Za-z ])[ﾓﾔﾖﾅﾑ](?=[A-Za-z ])",
+    "cp1252 read as half-width kana": Family(  # "Donﾒt": the low byte is cp1252's
+        {},
+        {chr(0xFF00 + byte): _SHOWN[byte] for byte in range(0x80, 0xA0)},
+        sign=re.compile("(?<=[A-Za-z])ﾒ(?=[A-Za-z])|(?<=[A-Za-z ])[ﾓﾔﾖﾅﾑ](?=[A-Za-z ])"),
     ),
-    "Mac-Roman read as half-width kana": _shifted_family(  # "Donﾕt": Shift-JIS's byte for ﾕ
-        {
-            bytes([byte]).decode("shift_jis"): bytes([byte]).decode("mac-roman")
-            for byte in range(0xA1, 0xE0)
-        },
-        "(?<=[A-Za-z])ﾕ(?=[A-Za-z])",
+    "Mac-Roman read as half-width kana": Family(  # "Donﾕt": Shift-JIS's byte for ﾕ
+        {},
+        {bytes([byte]).decode("shift_jis"): _MAC_ROMAN[byte] for byte in range(0xA1, 0xE0)},
+        sign=re.compile("(?<=[A-Za-z])ﾕ(?=[A-Za-z])"),
     ),
 }
 
@@ -174,22 +163,10 @@ FAMILIES = {
 def detect(sample: Iterable[str]) -> str:
     """The name of the family a file belongs to, by a sample of its tweets; "" if it is healthy."""
     rows = list(islice((text for text in sample if not text.isascii()), SAMPLE_ROWS))
-    counts = {
-        name: [_num_signs(text, family) for text in rows] for name, family in FAMILIES.items()
-    }
-    damaged = {name: sum(map(bool, of_rows)) for name, of_rows in counts.items()}
-    likeliest = max(counts, key=lambda name: (damaged[name], sum(counts[name])))
-    share = damaged[likeliest] / len(rows) if rows else 0.0
-    return likeliest if share >= SMALLEST_SHARE else ""
-
-
-def _num_signs(text: str, family: Family) -> int:
-    """How many passages of a text the family's damage explains."""
-    if family.context:
-        return 0 if JAPANESE.search(text) else sum(1 for _ in family.context.finditer(text))
-    matches = (match for match in family.broken.finditer(text) if family.sign.fullmatch(match[0]))
-    repairs = ((match[0], family.mend(match)) for match in matches)
-    return sum(new != old and (not new or bool(PLAUSIBLE.match(new))) for old, new in repairs)
+    signs = {name: [family.num_signs(text) for text in rows] for name, family in FAMILIES.items()}
+    damaged = {name: sum(map(bool, of_rows)) for name, of_rows in signs.items()}
+    likeliest = max(FAMILIES, key=lambda name: (damaged[name], sum(signs[name])))
+    return likeliest if rows and damaged[likeliest] >= SMALLEST_SHARE * len(rows) else ""
 
 
 def repair(text: str, family: str) -> str:
@@ -199,10 +176,9 @@ def repair(text: str, family: str) -> str:
     """
     if not family or text.isascii():
         return text
-    broken, mend, _sign, context = FAMILIES[family]
-    for _ in range(1 if context else MOST_ROUNDS):
-        before = text
-        text = broken.sub(mend, text)
+    damage = FAMILIES[family]
+    for _ in range(MOST_ROUNDS if damage.leads else 1):
+        before, text = text, damage.broken.sub(damage.mend, text)
         if text == before:
             break
     return text
@@ -217,21 +193,13 @@ class Mending(NamedTuple):
 
     def apply(self, column: Any) -> tuple[Any, Any]:
         """The Arrow texts mended, and which of them changed: bool (N,)."""
-        changed = np.zeros(len(column), dtype=bool)
-        content = column.buffers()[2]
-        content = memoryview(content) if content else b""
-        if not (self.family or self.are_reprs or self.are_marked or SUSPECT_BYTES.search(content)):
-            return column, changed
-        if self.are_marked:
-            suspect = pa.compute.is_valid(column)
-        elif self.family or self.are_reprs:
-            suspect = pa.compute.invert(pa.compute.string_is_ascii(column))
-            suspect = pa.compute.or_(suspect, pa.compute.starts_with(column, "b"))
-        else:
-            suspect = pa.compute.match_substring_regex(column, SUSPECT)
+        of_file = {r"[^\x00-\x7f]": self.family, "^b['\"]": self.are_reprs, "": self.are_marked}
+        pattern = "|".join([DAMAGED, *(suspect for suspect, holds in of_file.items() if holds)])
+        suspect = pa.compute.match_substring_regex(column, pattern)
         places = np.flatnonzero(suspect.to_numpy(zero_copy_only=False))
         old = column.take(pa.array(places)).to_pylist()
         new = [self.mended(text) for text in old]
+        changed = np.zeros(len(column), dtype=bool)
         changed[places] = [a != b for a, b in zip(old, new, strict=True)]
         mended = pa.array([b for a, b in zip(old, new, strict=True) if a != b], column.type)
         return pa.compute.replace_with_mask(column, pa.array(changed), mended), changed
@@ -243,7 +211,7 @@ class Mending(NamedTuple):
         if self.are_marked:
             text = MARK.sub("", text).strip()
         text = repair(text, self.family)
-        return text if text.isascii() else C1.sub(lambda match: _CP1252[ord(match[0])], text)
+        return text if text.isascii() else C1.sub(lambda match: CP1252[ord(match[0])], text)
 
 
 def mending(sample: list[str]) -> Mending:
