@@ -18,7 +18,7 @@ from tweetgen.finetune import card, curve
 from tweetgen.finetune.files import Files, check_model_path
 from tweetgen.finetune.start import architecture_fingerprint, describe_data, starting_model
 from tweetgen.generation.drawing import first_drafts, load
-from tweetgen.generation.judging import Judge
+from tweetgen.generation.judging import Fault, Judge
 from tweetgen.generation.model import TweetModel
 from tweetgen.models import check_exportable, export
 from tweetgen.settings import LARGE_MODEL, SamplingSettings, TrainingSettings
@@ -28,9 +28,7 @@ from tweetgen.training.lora import adapters_of, final_weights, frozen_fingerprin
 from tweetgen.training.ranks import Ranks
 from tweetgen.training.validation import file_format
 
-# While training one good draft of the first few is shown. A longer one than 80 tokens is no tweet,
-# and takes a large model half a minute to end.
-NUM_SAMPLE_DRAFTS, SAMPLE_TOKENS = 4, 80
+SAMPLE_TOKENS = 80  # a longer draft is no tweet, and takes a large model half a minute to end
 NUM_CARD_SAMPLES, NUM_CARD_DRAFTS = 5, 16  # shown on the card: the first good ones of so many
 GO_ON = "the training is saved: free some, and add --resume"
 # Drafts in the card's table; generate.py --evaluate draws 500. A model of 50 million parameters
@@ -120,14 +118,14 @@ class FineTuning:
         return (time.monotonic() - self._saved) / 60
 
     def sample(self) -> str:
-        """A good draft of the model as it is now, or that there is none among its first ones."""
+        """The first draft of the model as it is now, or why generate.py would not show it."""
         training = self.training
         advice = GO_ON if training.position.step else "free some, or name a smaller model"
         with training.in_place(training.averages), memory_errors(f"to draw a sample; {advice}"):
             weights = final_weights(training.model, torch.float32)
             model = load(self._content(weights), self._device)
-            good = self._good_drafts(model, NUM_SAMPLE_DRAFTS, SAMPLE_TOKENS)
-        return good[0] if good else f"none of the first {NUM_SAMPLE_DRAFTS} drafts can be shown"
+            ((text, fault),) = self._judged_drafts(model, 1, SAMPLE_TOKENS)
+        return f"not shown ({fault.name.lower().replace('_', ' ')})" if fault else text
 
     def stop(self) -> None:
         """Save the state of a training that is stopped and, if it was validated, its best model."""
@@ -153,7 +151,8 @@ class FineTuning:
             curve.draw(with_suffix(path, ".png"), content["training"])
             self.say(f"wrote {path} ({path.stat().st_size / 1e6:,.0f} MB)")
             model = load(content, self._device)
-            samples = self._good_drafts(model, NUM_CARD_DRAFTS, MOST_TOKENS)[:NUM_CARD_SAMPLES]
+            judged = self._judged_drafts(model, NUM_CARD_DRAFTS, MOST_TOKENS)
+            samples = list(dict.fromkeys(text for text, fault in judged if not fault))
             evaluation = evaluate(
                 content,
                 self._tweets,
@@ -163,7 +162,8 @@ class FineTuning:
                 model=model,
                 most_tokens=MOST_TOKENS,
             )
-            text = card.card(content["training"], path, samples, evaluation.table())
+            shown, table = samples[:NUM_CARD_SAMPLES], evaluation.table()
+            text = card.card(content["training"], path, shown, table)
             write_text(with_suffix(path, ".md"), text)
 
     def export(self, folder: str, formats: Sequence[str]) -> None:
@@ -181,11 +181,13 @@ class FineTuning:
             self._files.copy_card(place)
             self.say(f"wrote {place}")
 
-    def _good_drafts(self, model: TweetModel, num_drafts: int, most_tokens: int) -> list[str]:
-        """Those of the first drafts that generate.py would show, each once."""
+    def _judged_drafts(
+        self, model: TweetModel, num_drafts: int, most_tokens: int
+    ) -> list[tuple[str, Fault | None]]:
+        """The first drafts, and what keeps generate.py from showing them."""
         judge = Judge(model.guard, self._sampling.max_length, None, None)
         drafts = first_drafts(model, self._sampling, num_drafts, most_tokens)
-        return list(dict.fromkeys(draft.text for draft in drafts if not judge.fault(draft)))
+        return [(draft.text, judge.fault(draft)) for draft in drafts]
 
     @cached_property
     def _hashes(self) -> dict[str, torch.Tensor]:
