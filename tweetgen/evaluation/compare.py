@@ -90,6 +90,7 @@ def evaluate(
     device: str = "auto",
     precision: str = "auto",
     judge: str | None = None,
+    model: drawing.TweetModel | None = None,
     most_tokens: int = 0,
 ) -> Evaluation:
     """Compare a model's first drafts, drawn without any check, with held-out tweets.
@@ -103,6 +104,7 @@ def evaluate(
         precision: of the drafts; likelihoods are always computed in float32.
         judge: the name of a model that has seen neither side, or "auto": the one this model was
             trained from, if it can be had. None leaves out what takes a judge, and its time.
+        model: `model_file` as `drawing.load` gives it, where it is loaded already.
         most_tokens: a longer draft is given up; 0 means twice as many as characters are allowed.
 
     Raises:
@@ -114,7 +116,7 @@ def evaluate(
             "the token file was made for another model. Give --data the file this model was "
             "trained on, or run preprocess.py with its --model."
         )
-    model = drawing.load(model_file, device, precision)
+    model = model or drawing.load(model_file, device, precision)
     settings = settings.for_model(model.num_parameters)
     drawn = drawing.first_drafts(model, settings, num_samples, most_tokens)
     drafts, place, texts = [draft.text for draft in drawn], choose_device(device), tokens.texts()

@@ -25,11 +25,6 @@ def learning_rate(step: int, progress: float, peak: float, settings: TrainingSet
     return rate
 
 
-def total_steps(settings: TrainingSettings, steps_per_epoch: int) -> int:
-    """After how many steps training ends at the latest."""
-    return min(filter(None, (settings.epochs * steps_per_epoch, settings.max_steps)))
-
-
 def default_lora_rank(num_parameters: int) -> int:
     """The rank of the adapters for a model of this size; 0: train its weights themselves."""
     return LORA_RANK if num_parameters >= LARGE_MODEL else 0
