@@ -8,6 +8,7 @@ An interrupted training goes on with --resume. Under torchrun several processes 
 
 import argparse
 import sys
+from contextlib import closing
 from pathlib import Path
 from signal import SIGTERM
 from typing import TYPE_CHECKING
@@ -20,7 +21,6 @@ from tweetgen.signals import held, stop_requests
 
 if TYPE_CHECKING:
     from tweetgen.finetune.job import FineTuning
-    from tweetgen.training.ranks import Ranks
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -44,7 +44,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--export_format",
         nargs="+",
         default=["transformers"],
-        choices=("transformers", "peft", "gguf"),
+        choices=("transformers", "peft", "gguf", "gguf-q8_0"),
         help="what to write there; of several, each gets a folder in it (default: transformers)",
     )
     console.add_settings(parser, TrainingSettings)
@@ -62,15 +62,20 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.log_path:
         check_writable(arguments.log_path)
     with held():
+        from tweetgen.finetune.job import FineTuning
         from tweetgen.training.ranks import ranks
     with ranks() as group:
         with group.together():
-            job = prepare(arguments, group)
-            is_new = not (arguments.resume and job.is_finished())
-            if is_new and arguments.resume:
-                job.resume()
-            elif is_new:
-                job.set_aside_unfinished()
+            job = FineTuning(
+                arguments.data,
+                arguments.output_path,
+                console.settings_from(arguments, TrainingSettings),
+                model=arguments.model,
+                device=arguments.device,
+                ranks=group,
+                export_formats=arguments.export_format if arguments.export_path else (),
+            )
+            is_new = job.begin(arguments.resume)
         if is_new:
             job.say(job.describe())
             if exit_code := train(job, arguments, is_shown=group.is_first):
@@ -83,28 +88,13 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def prepare(arguments: argparse.Namespace, group: "Ranks") -> "FineTuning":
-    """The fine-tuning that the flags describe, its data and model loaded."""
-    with held():
-        from tweetgen.finetune.job import FineTuning
-
-    return FineTuning(
-        arguments.data,
-        arguments.output_path,
-        console.settings_from(arguments, TrainingSettings),
-        model=arguments.model,
-        device=arguments.device,
-        ranks=group,
-        export_formats=arguments.export_format if arguments.export_path else (),
-    )
-
-
 def train(job: "FineTuning", arguments: argparse.Namespace, *, is_shown: bool) -> int:
     """Train to the end, or save and return the exit code of the signal that ended it."""
     from tweetgen.finetune.progress import Progress
     from tweetgen.training import ValidationReport
 
-    with stop_requests() as stop, Progress(job.training, arguments.log_path, is_shown) as progress:
+    shown = closing(Progress(job.training, arguments.log_path, is_shown))
+    with stop_requests() as stop, shown as progress:
         for report in job.training.run(stop):
             progress.show(report)
             is_validation = isinstance(report, ValidationReport)

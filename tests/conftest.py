@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import tweetgen  # noqa: F401  # sets what MKL reads once
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Threads gain nothing on tiny models, and where other programs run they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

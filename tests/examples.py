@@ -5,10 +5,8 @@ import random
 
 import torch
 
-from tests.tiny import byte_tokenizer_json, tiny_config, tiny_model
-from tweetgen.storage import fingerprint
+from tests.tiny import END_ID, byte_tokenizer_json, tiny_config, tiny_model, tiny_tokens
 
-EOS = 256
 WORDS = ["the", "a", "lamp", "tram", "bell", "coat", "hall", "drawer", "found", "lost", "quiet"]
 
 
@@ -38,20 +36,11 @@ def equal(left: object, right: object) -> bool:
 
 def tokens_content(num_tweets: int = 4, validation_start: int = 3) -> dict:
     """A token file's content: tweet i is A, B or C, i + 1 times, and EOS."""
-    rows = [[65 + i % 3] * (i + 1) + [EOS] for i in range(num_tweets)]
-    ids = torch.tensor([token for row in rows for token in row], dtype=torch.int32)
-    offsets = torch.tensor([0, *(len(row) for row in rows)]).cumsum(0)
-    return {
-        "ids": ids,
-        "offsets": offsets,
-        "validation_start": validation_start,
+    texts = ["ABC"[i % 3] * (i + 1) for i in range(num_tweets)]
+    return vars(tiny_tokens(texts, num_tweets - validation_start)) | {
         "tokenizer_name": "models/base",
-        "tokenizer_json": byte_tokenizer_json(),
-        "eos_token_id": EOS,
         "settings": {"urls": "remove"},
         "counts": {"read": num_tweets, "kept": num_tweets, "changed": {}, "dropped": {}},
-        "characters": torch.arange(1, num_tweets + 1),
-        "fingerprint": fingerprint(ids, offsets, validation_start),
     }
 
 
@@ -66,7 +55,7 @@ def model_content(architecture: str = "gpt2") -> dict:
         "config_json": tiny_config(architecture).to_json_string(use_diff=False),
         "weights": weights,
         "tokenizer_json": byte_tokenizer_json(),
-        "eos_token_id": EOS,
+        "eos_token_id": END_ID,
         "adapters": {},
         "training": {"history": []},
         "originality": {},

@@ -1,13 +1,12 @@
 """Tiny random models of the families of transformers that people fine-tune: name -> config."""
 
 import copy
-import json
 from pathlib import Path
 
 import torch
 import transformers
 
-from tests.tiny import CONTEXT_LENGTH, END, END_ID, VOCABULARY_SIZE, byte_tokenizer_json
+from tests.tiny import CONTEXT_LENGTH, END_ID, VOCABULARY_SIZE, write_folder
 
 COMMON = {
     "vocab_size": VOCABULARY_SIZE,
@@ -70,10 +69,4 @@ def family_model(
 
 def family_folder(path: Path | str, family: str, seed: int = 0) -> Path:
     """Write such a model, with the byte tokenizer, as a folder that the scripts' --model takes."""
-    folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    family_model(family, seed).save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(byte_tokenizer_json(), encoding="utf-8")
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END, "eos_token": END}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
-    return folder
+    return write_folder(path, family_model(family, seed))

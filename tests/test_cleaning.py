@@ -328,15 +328,15 @@ NASTY += ["\u3000 ", "\n ", "👩\u200d", "\ufe0f", "#日", "\0\1, ", "\ufffdt",
 
 @pytest.mark.parametrize("name", PATTERNS)
 def test_no_pattern_is_super_linear(name):
-    """20,000 characters: a quadratic pattern takes over a second there, a linear one 0.02."""
+    """40,000 characters: a quadratic pattern takes over four seconds there, a linear one 0.04."""
     pattern = PATTERNS[name]
     start = time.process_time()
     for unit in NASTY:
-        text = "x" + unit * (20_000 // len(unit)) + "y"
+        text = "x" + unit * (40_000 // len(unit)) + "y"
         pattern.match(text)
         if name.split(".")[1] not in ANCHORED:
             sum(1 for _ in pattern.finditer(text))
-    assert time.process_time() - start < 1.0
+    assert time.process_time() - start < 2.0
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tweetgen.evaluation import Evaluation, evaluate
 from tweetgen.evaluation.compare import Fluency, evenly_spaced
 from tweetgen.evaluation.likelihood import likelihoods
 from tweetgen.evaluation.rates import ROWS, Learned, distinct_pairs, measure
-from tweetgen.evaluation.score import giveaways, scaled, tell_apart, text_features, told_apart
+from tweetgen.evaluation.score import giveaways, tell_apart, text_features, told_apart
 from tweetgen.models import Pretrained
 from tweetgen.settings import SamplingSettings
 from tweetgen.text import copies
@@ -94,11 +94,6 @@ def test_giveaways_name_what_only_drafts_say():
     found = giveaways(drafts, sentences(40, 1))
     assert found["!!"] == found["a bit"] == [1, 0]
     assert len(found) <= 10 and not found.keys() & {".", "bit"}
-
-
-def test_figures_are_scaled_by_column_and_a_constant_one_stays_zero():
-    figures = scaled(np.array([[1.0, 7.0], [3.0, 7.0]]))
-    assert figures.tolist() == [[-1, 0], [1, 0]]
 
 
 def judge(seed=0, architecture="gpt2"):

@@ -143,8 +143,8 @@ def test_a_base_that_transformers_cannot_name_is_written_beside_the_adapters(tmp
     torch.testing.assert_close(logits(adapted), logits(merged), rtol=1e-4, atol=1e-4)
 
 
-def gguf_file(folder, content):
-    models.export("gguf", folder, content)
+def gguf_file(folder, content, kind="gguf"):
+    models.export(kind, folder, content)
     return folder / "model.gguf"
 
 
@@ -225,6 +225,17 @@ def test_gguf_file_in_llama_cpp_itself_has_the_same_ids_and_greedy_tokens(family
         assert ids == start
         if prompt:
             assert agrees(model, start, tokens, found), prompt
+
+
+def test_gguf_file_in_8_bits_is_half_as_large_and_near(tmp_path):
+    content = content_of(model_of("llama"))
+    small = gguf_file(tmp_path / "q8_0", content, "gguf-q8_0")
+    large = gguf_file(tmp_path / "f16", content)
+    loaded = models.load_pretrained(str(small))
+    torch.testing.assert_close(
+        logits(loaded.model.eval()), logits(model_of("llama")), rtol=0.05, atol=0.05
+    )
+    assert small.stat().st_size < 0.8 * large.stat().st_size  # the vocabulary is in both
 
 
 def test_gguf_keeps_how_llama_3_stretches_its_context(tmp_path):

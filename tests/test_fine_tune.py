@@ -1,5 +1,6 @@
 """fine_tune.py as a command: what it writes, refuses, keeps, and how it stops and goes on."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,11 +13,12 @@ import torch
 import fine_tune
 from tests.conftest import PROJECT
 from tests.examples import equal, tokens_content
-from tests.tiny import tiny_model, tiny_model_folder
+from tests.tiny import END_ID, tiny_model, tiny_model_folder, tiny_tokens
 from tweetgen import storage
 from tweetgen.finetune import job as job_module
 from tweetgen.finetune.progress import Progress
 from tweetgen.generation import drawing
+from tweetgen.generation.batching import Draft, Prompt
 from tweetgen.settings import SamplingSettings
 from tweetgen.training import StepReport
 
@@ -440,6 +442,29 @@ def test_continued_training_remembers_what_the_model_was_trained_on_before(data)
     assert set(earlier["keys"].tolist()) <= set(
         storage.load_model("b.pt")["originality"]["keys"].tolist()
     )
+
+
+def test_samples_pass_the_checks_of_generate(data, monkeypatch, capsys):
+    """Of drafts that copy, do not end, are empty or come twice, the others are shown."""
+    copied, learned = "so it goes on and on", ["so it goes on and on", "we are made of star stuff"]
+    tokens = tiny_tokens([*learned, "held out"], num_validation=1)
+    counts = {"read": 3, "kept": 3, "changed": {}, "dropped": {}}
+    content = dataclasses.asdict(tokens) | {"counts": counts}
+    storage.save_tokens("tokens.pkl", content)
+    texts = [("new", True), (copied, True), ("no end", False), ("", True), ("new", True)]
+
+    def drafts(model, settings, num_drafts, most_tokens):
+        prompt = Prompt(0, "", [END_ID])
+        return [Draft(prompt, i, t, [], e, 0.0) for i, (t, e) in enumerate(texts[:num_drafts])]
+
+    monkeypatch.setattr(job_module, "first_drafts", drafts)
+    monkeypatch.setattr(job_module, "NUM_CARD_SAMPLES", 5)
+    for said in ("new", "not shown (copy)", "not shown (no end)"):
+        assert fine_tune_main("--max_steps", "1") == 0
+        assert f"  sample: {said}\n" in capsys.readouterr().err
+        shown = (data / "out" / "a.md").read_text().split("## What it writes")[1]
+        assert shown.split("\n\n")[2].splitlines() == ["- new"]
+        texts.append(texts.pop(0))
 
 
 def test_a_first_sample_without_memory_promises_no_saved_state(data, monkeypatch, capsys):

@@ -158,8 +158,7 @@ def test_model_in_training_can_still_be_sampled_from():
 def test_dropout_is_on_where_it_is_asked_for(architecture):
     batch = make_batch(tiny_tokens(TEXTS), torch.arange(5))
     model = tiny_model(architecture)
-    learner = Learner(model, CPU, torch.float32, is_plain=False)
-    set_dropout(model, 0.5)
+    learner = Learner(model, CPU, torch.float32, dropout=0.5)
     assert learner.add_gradients(batch, 1.0) != learner.add_gradients(batch, 1.0)
     assert learner.evaluate(batch).sum() == learner.evaluate(batch).sum()
     set_dropout(model, 0.0)

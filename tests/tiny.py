@@ -70,10 +70,16 @@ def tiny_model(architecture: str = "gpt2", seed: int = 0) -> transformers.PreTra
 
 def tiny_model_folder(path: Path | str, architecture: str = "gpt2", seed: int = 0) -> Path:
     """Write config.json, model.safetensors, tokenizer.json, tokenizer_config.json; the folder."""
+    folder = write_folder(path, tiny_model(architecture, seed))
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    return folder
+
+
+def write_folder(path: Path | str, model: transformers.PreTrainedModel) -> Path:
+    """Write the model with the byte tokenizer, as a folder that the scripts' --model takes."""
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    tiny_model(architecture, seed).save_pretrained(folder)
-    (folder / "generation_config.json").unlink(missing_ok=True)
+    model.save_pretrained(folder)
     (folder / "tokenizer.json").write_text(byte_tokenizer_json(), encoding="utf-8")
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",

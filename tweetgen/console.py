@@ -5,7 +5,6 @@ import dataclasses
 import difflib
 import functools
 import math
-import os
 import re
 import signal
 import sys
@@ -14,7 +13,7 @@ from typing import NoReturn, TextIO, TypeVar
 
 from tweetgen.errors import TweetgenError
 from tweetgen.files import DISK_FULL
-from tweetgen.signals import terminate_as_exception
+from tweetgen.signals import discard, terminate_as_exception
 
 Settings = TypeVar("Settings")
 
@@ -80,7 +79,10 @@ def number(
     maximum: float = math.inf,
     above: float = -math.inf,
 ) -> Callable[[str], float]:
-    """An argparse type: `kind` (int or float) within the limits, or an error that names them."""
+    """An argparse type: `kind` (int or float) within the limits, or an error that names them.
+
+    `minimum` and `maximum` are allowed values, `above` is the first value that is too small.
+    """
 
     def parse(text: str) -> float:
         try:
@@ -103,7 +105,6 @@ def add_settings(parser: argparse.ArgumentParser, settings: type) -> None:
     """Add one flag for each field of a settings class, under the first line of its docstring."""
     group = parser.add_argument_group((settings.__doc__ or "").split("\n")[0].rstrip("."))
     for field in dataclasses.fields(settings):
-        limits = {name: field.metadata[name] for name in ("minimum", "maximum", "above")}
         options = {"help": field.metadata["help"].replace("%", "%%"), "default": field.default}
         if field.type is bool:
             options["action"] = "store_true"
@@ -114,14 +115,15 @@ def add_settings(parser: argparse.ArgumentParser, settings: type) -> None:
         elif field.type is str:
             options["metavar"] = "TEXT"
         elif field.type is not bool:
-            options |= {"metavar": "N", "type": number(field.type, **limits)}  # type: ignore[arg-type]
+            kind = number(field.type, **field.metadata["limits"])  # type: ignore[arg-type]
+            options |= {"metavar": "N", "type": kind}
         group.add_argument(f"--{field.name}", **options)
 
 
 def settings_from(arguments: argparse.Namespace, settings: type[Settings]) -> Settings:
     """The settings object that the parsed flags describe."""
-    names = [field.name for field in dataclasses.fields(settings)]  # type: ignore[arg-type]
-    return settings(**{name: getattr(arguments, name) for name in names})
+    fields = dataclasses.fields(settings)  # type: ignore[arg-type]
+    return settings(**{field.name: getattr(arguments, field.name) for field in fields})
 
 
 def command(prog: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
@@ -142,12 +144,12 @@ def command(prog: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
             except SystemExit as stop:  # argparse: usage (2) or --help (0)
                 return stop.code if isinstance(stop.code, int) else 1
             except BrokenPipeError:  # the reader had enough: `generate.py | head -1`
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                discard(sys.stdout.fileno())
                 return 0 if prog == "generate" else 1  # the others had more to do than print
             except OSError as error:
                 if error.errno not in DISK_FULL:
                     raise
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                discard(sys.stdout.fileno())
                 write_line(f"{prog}: error: disk full. Free some space and try again.", sys.stderr)
                 return 1
             except KeyboardInterrupt as stop:

@@ -5,25 +5,14 @@ torch is loaded. `console.add_settings` turns each field into the flag of the sa
 """
 
 import dataclasses
-import math
 from typing import Any
 
 
 def setting(
-    default: Any,
-    help: str,
-    *,
-    choices: tuple[str, ...] | None = None,
-    minimum: float = -math.inf,
-    maximum: float = math.inf,
-    above: float = -math.inf,
+    default: Any, help: str, *, choices: tuple[str, ...] | None = None, **limits: float
 ) -> Any:
-    """A dataclass field whose metadata holds what its flag needs.
-
-    `minimum` and `maximum` are allowed values, `above` is the first value that is too small.
-    """
-    limits = {"minimum": minimum, "maximum": maximum, "above": above}
-    metadata = {"help": help, "choices": choices, **limits}
+    """A dataclass field whose metadata holds what its flag needs; limits as `console.number`'s."""
+    metadata = {"help": help, "choices": choices, "limits": limits}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -167,9 +156,9 @@ class SamplingSettings:
     def for_model(self, num_parameters: int) -> "SamplingSettings":
         """The same with a temperature and a top-p, where none were chosen, for a model's size.
 
-        The least told apart from held-out tweets, by words and by likelihood together, of six
-        pairs on the sample: tests/benchmarks/results/sampling_sweep.json. A large model at 0.9 and
-        0.9 is too smooth; a small one gets lost sooner.
+        Those of which drafts are least told apart from held-out tweets, by words and by likelihood
+        together: tests/benchmarks/results/sampling.json. A large model at 0.9 and 0.9 is too
+        smooth; a small one gets lost sooner.
         """
         temperature, top_p = (1.0, 0.97) if num_parameters >= LARGE_MODEL else (0.9, 0.95)
         return dataclasses.replace(

@@ -67,7 +67,7 @@ class StopRequest:
         try:  # os.write, because a print inside an interrupted print raises "reentrant call"
             os.write(2, b"\nstopping after this step and saving (once more: stop at once)\n")
         except OSError:  # Ctrl-C also ended the reader of our messages, as in `... 2>&1 | tee`
-            _discard(2)
+            discard(2)
 
 
 @contextmanager
@@ -101,8 +101,9 @@ def _leave_terminal(number: int) -> None:
     if number == HANGUP:
         for stream in (1, 2):
             if os.isatty(stream):
-                _discard(stream)
+                discard(stream)
 
 
-def _discard(stream: int) -> None:
+def discard(stream: int) -> None:
+    """Send what will be written to this file descriptor to /dev/null."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream)

@@ -164,16 +164,6 @@ def load_resume(path: str | Path) -> dict[str, Any]:
     return _load(path, RESUME_FILE)
 
 
-def check_torch(version: str) -> None:
-    """Raise TweetgenError where torch is too old to load files safely."""
-    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
-    if numbers < SAFE_TORCH:
-        raise TweetgenError(
-            f"tweetgen needs torch >= {SAFE_TORCH[0]}.{SAFE_TORCH[1]}, this is {version} (unsafe "
-            "checkpoint loading before). Run pip install -r requirements.txt."
-        )
-
-
 def _tokens_problem(content: dict[str, Any]) -> str:
     """What contradicts itself in a token file, or ""."""
     ids, offsets, border = content["ids"], content["offsets"], content["validation_start"]
@@ -213,8 +203,17 @@ def _assert_plain(value: Any) -> None:
         assert value is None or type(value) in (str, int, float, bool, Tensor), type(value)
 
 
+def _check_torch() -> None:
+    if tuple(map(int, re.findall(r"\d+", torch.__version__)[:2])) < SAFE_TORCH:
+        raise TweetgenError(
+            f"tweetgen needs torch >= {SAFE_TORCH[0]}.{SAFE_TORCH[1]}, this is "
+            f"{torch.__version__} (unsafe checkpoint loading before). "
+            "Run pip install -r requirements.txt."
+        )
+
+
 def _load(path: str | Path, kind: Format) -> dict[str, Any]:
-    check_torch(torch.__version__)
+    _check_torch()
     _check_zip(Path(path), kind)
     content = _read_zip(path, kind)
     again = f"Run {kind.writer} again"

@@ -282,12 +282,19 @@ def main():
     name, precision = arguments.engine.split("-")
     draw = ENGINES[name](arguments.folder, precision)
     if arguments.convert:
-        return
+        end()
     if not arguments.num_rows:
         draw(1, 0)
     speed = {num_rows: speed_of(draw, num_rows) for num_rows in arguments.num_rows}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"tokens_per_second": speed, "peak_bytes": peak}), flush=True)
+    end()
+
+
+def end():
+    """End at once: the threads of llama.cpp's server sometimes wait for one another for ever."""
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,10 @@ BROKEN_LINK = re.compile(
     rf"https?:// ?(?:www\. ?)?(?<= ){_HOST}(?:[/:?#][^\s…]*)?"  # "https:// x.com/a"
     rf"(?:(?: [^\s…]+)?(?: (?=\S*[/=_\d-])[^\s…]+){{0,3}}{_DOTS})?"  # "b/c …"
 )
-SHORTENED_LINK = re.compile(r"(https?://[^\s…]++)(?:…?(?:[ \xa0]+…)+(?!\w)|[ \xa0]+\.\.\.\Z)")
+# A link of at most 1,000 characters: without a bound "http://http://..." takes quadratic time.
+SHORTENED_LINK = re.compile(
+    r"(https?://[^\s…]{1,1000}+)(?:…?(?:[ \xa0]+…)+(?!\w)|[ \xa0]+\.\.\.\Z)"
+)
 # "example.com/some/lo…": what the page shows of a link
 SHOWN_LINK = re.compile(rf"(?<![\w./@-])((?!t\.co/){_HOST}/[^\s…]*+)…")
 PATH_WITH_DOTS = re.compile(r"/[^\s/…]*…")

@@ -67,10 +67,12 @@ def tell_apart(
 
     `figures` are those of the three kinds, made by `likelihoods`. The same seed, the same score.
     """
+    from sklearn.preprocessing import scale  # each column: mean 0, standard deviation 1
+
     surface = [text_features([*texts, *human])[0] for texts in (drafts, learned)]
     areas = [told_apart(surface[0], len(drafts), seed)]
     if figures:
-        sense = [scaled(np.concatenate([own, figures[1]])) for own in figures[::2]]
+        sense = [scale(np.concatenate([own, figures[1]])) for own in figures[::2]]
         surface = [_joined(*pair) for pair in zip(surface, sense, strict=True)]
         areas += [told_apart(each, len(drafts), seed) for each in (sense[0], surface[0])]
     return Score(
@@ -109,13 +111,6 @@ def text_features(texts: Sequence[str]) -> tuple[Any, list[str]]:
     letters = TfidfVectorizer(analyzer="char", ngram_range=(2, 5), sublinear_tf=True)
     features = _joined(*(kind.fit_transform(texts) for kind in (words, letters)))
     return features, list(words.get_feature_names_out())
-
-
-def scaled(figures: Array) -> Array:
-    """The same with mean 0 and standard deviation 1 in each column that varies."""
-    deviation = figures.std(axis=0)
-    centred: Array = figures - figures.mean(axis=0)
-    return centred / np.where(deviation > 0, deviation, 1)
 
 
 def giveaways(drafts: Sequence[str], human: Sequence[str]) -> dict[str, list[float]]:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,26 @@ from tweetgen.files import with_suffix
 
 CARD = """\
 ---
-{metadata}
+license: {license}
+language: {language}
+{base}library_name: transformers
+pipeline_tag: text-generation
+tags:
+- tweets
+- tweetgen{lora}
 ---
 
 # {name}
 
-{model_name}, fine-tuned with tweetgen on {train_tweets:,} tweets. Draw tweets with
+{model_name}, fine-tuned with tweetgen on {num_train_tweets:,} tweets. Draw tweets with
 `python generate.py --model_path {path}`.
 
 ## Data
 
-{data}
+{read:,} tweets read, {kept:,} kept: {num_train_tweets:,} for training
+({num_train_tokens:,} tokens), {num_validation_tweets:,} for validation. Dropped: {dropped}.
+
+Cleaning: {cleaning}.
 
 ## Training
 
@@ -33,11 +43,11 @@ CARD = """\
 
 ## What it writes
 
-Its first drafts that came to an end, with the default settings:
+Its first drafts that `generate.py` would show, with the default settings:
 
 {samples}
 
-More of its first drafts, ended or not, beside tweets of the data:
+More of its first drafts, good or not, beside tweets of the data:
 
 ```
 {evaluation}
@@ -72,6 +82,7 @@ FREQUENT_WORDS = {
     "it": "che di per non il una",
     "nl": "het een van en niet dat",
 }
+PROGRESS = ("step", "epoch", "training loss", "validation loss", "perplexity", "bits/character")
 # For --resume, not for people.
 NOT_SHOWN = {"model", "architecture", "frozen_weights", "precision", "patience"}
 
@@ -81,54 +92,61 @@ def card(
 ) -> str:
     """The card of a model file, as Markdown that begins with the hub's metadata.
 
-    `training` is that part of the model file, `evaluation` the table of its first drafts.
+    `training` is that part of the model file, `evaluation` the table of its first drafts. No data
+    set is named: tweets are private. https://huggingface.co/docs/hub/model-cards
     """
-    return CARD.format(
-        metadata=metadata(training),
-        name=model_path.stem,
-        path=model_path,
-        curve=with_suffix(model_path, ".png").name,
-        model_name=training["model_name"],
-        train_tweets=training["num_train_tweets"],
-        data=_data_lines(training),
-        settings=_table([("setting", "value"), *_setting_rows(training)]),
-        progress=_progress_table(training),
-        samples="\n".join(f"- {_inline(sample)}" for sample in samples),
-        evaluation=evaluation,
+    license_name, base = _license_and_base(training["base_model"])
+    counts, used = training["counts"], training["settings"]
+    dropped = [f"{count:,} {rule}" for rule, count in sorted(counts["dropped"].items()) if count]
+    rows = [(name, value) for name, value in used.items() if value and name not in NOT_SHOWN]
+    settings = [
+        ("setting", "value"),
+        ("parameters", f"{training['num_parameters']:,}"),
+        *((name.replace("_", " "), readable(value)) for name, value in rows),
+        ("time", f"{training['seconds'] / 60:.1f} minutes"),
+    ]
+    return CARD.format_map(
+        training
+        | {
+            "license": license_name,
+            "base": base,
+            "lora": "\n- lora" if used.get("lora_rank") else "",
+            "name": model_path.stem,
+            "path": model_path,
+            "curve": with_suffix(model_path, ".png").name,
+            "read": counts["read"],
+            "kept": counts["kept"],
+            "dropped": ", ".join(dropped) or "none",
+            "cleaning": ", ".join(
+                f"{n} {value}" for n, value in training["cleaning"].items() if value
+            ),
+            "settings": _table(settings),
+            "progress": _table([PROGRESS, *map(_progress_row, training["history"])]),
+            "samples": "\n".join(f"- {_inline(sample)}" for sample in samples),
+            "evaluation": evaluation,
+        }
     )
 
 
-def metadata(training: dict[str, Any]) -> str:
-    """The lines of YAML that the hub reads from a card. No data set is named: tweets are private.
-
-    https://huggingface.co/docs/hub/model-cards
-    """
-    base = training["base_model"]
-    known = next((entry for entry in BASES if base.startswith(entry[0])), None)
-    license_name, hub_name = known[1:] if known else ("unknown", "{}")
-    hub_name = hub_name.format(base)
-    lines = [f"license: {license_name}", f"language: {training['language']}"]
-    if HUB_NAME.fullmatch(hub_name) and not Path(hub_name).exists():
-        lines += [f"base_model: {hub_name}", "base_model_relation: finetune"]
-    lines += ["library_name: transformers", "pipeline_tag: text-generation", "tags:"]
-    lines += [f"- {tag}" for tag in ("tweets", "tweetgen")]
-    return "\n".join([*lines, "- lora"] if training["settings"].get("lora_rank") else lines)
+def _license_and_base(name: str) -> tuple[str, str]:
+    """The license of the model of this name, and the lines that link its page on the hub."""
+    known = next((entry for entry in BASES if name.startswith(entry[0])), ("", "unknown", "{}"))
+    hub_name = known[2].format(name)
+    is_there = HUB_NAME.fullmatch(hub_name) and not Path(hub_name).exists()
+    return known[1], f"base_model: {hub_name}\nbase_model_relation: finetune\n" if is_there else ""
 
 
 def language_of(texts: Sequence[str]) -> str:
     """The ISO 639 code of the language most of the texts are in, "und" if none is known."""
     text = " ".join(texts).casefold()
-    letters = len(re.findall(r"\w", text)) or 1
+    num_letters = len(re.findall(r"\w", text))
     for code, letter in SCRIPTS.items():
-        if len(re.findall(f"[{letter}]", text)) / letters > 0.2:
+        if len(re.findall(f"[{letter}]", text)) > 0.2 * num_letters:
             return code
-    words = re.findall(r"[^\W\d_]+", text)
-    shares = {
-        code: sum(word in frequent.split() for word in words) / (len(words) or 1)
-        for code, frequent in FREQUENT_WORDS.items()
-    }
-    best = max(shares, key=shares.__getitem__)
-    return best if shares[best] > 0.05 else "und"
+    words = Counter(re.findall(r"[^\W\d_]+", text))
+    found = {code: sum(words[w] for w in own.split()) for code, own in FREQUENT_WORDS.items()}
+    best = max(found, key=found.__getitem__)
+    return best if found[best] > 0.05 * words.total() else "und"
 
 
 def perplexity(loss: float) -> float:
@@ -146,51 +164,13 @@ def readable(value: Any) -> str:
     return f"{value:.4g}"
 
 
-def _data_lines(training: dict[str, Any]) -> str:
-    counts = training["counts"]
-    dropped = [(rule, count) for rule, count in counts["dropped"].items() if count]
-    lines = [
-        f"{counts['read']:,} tweets read, {counts['kept']:,} kept: "
-        f"{training['num_train_tweets']:,} for training "
-        f"({training['num_train_tokens']:,} tokens), "
-        f"{training['num_validation_tweets']:,} for validation.",
-    ]
-    if dropped:
-        lines.append(
-            "Dropped: " + ", ".join(f"{count:,} {rule}" for rule, count in sorted(dropped)) + "."
-        )
-    cleaning = ", ".join(f"{name} {value}" for name, value in training["cleaning"].items() if value)
-    lines.append(f"Cleaning: {cleaning}.")
-    return "\n\n".join(lines)
-
-
-def _setting_rows(training: dict[str, Any]) -> list[tuple[str, str]]:
-    used = {n: v for n, v in training["settings"].items() if v and n not in NOT_SHOWN}
-    rows = [("parameters", f"{training['num_parameters']:,}")]
-    rows += [(name.replace("_", " "), readable(value)) for name, value in used.items()]
-    return [*rows, ("time", f"{training['seconds'] / 60:.1f} minutes")]
-
-
-def _progress_table(training: dict[str, Any]) -> str:
-    header = ("step", "epoch", "training loss", "validation loss", "perplexity", "bits/character")
-    rows = [header]
-    for entry in training["history"]:
-        loss, bits = entry["loss"], entry["bits_per_character"]
-        rows.append(
-            (
-                f"{entry['step']:,}",
-                f"{entry['epoch']:.3g}",
-                _figure(entry["training_loss"]),
-                _figure(loss),
-                "-" if loss is None else f"{perplexity(loss):,.1f}",
-                _figure(bits),
-            )
-        )
-    return _table(rows)
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _progress_row(entry: dict[str, Any]) -> tuple[str, ...]:
+    """A validation as a row of the table under PROGRESS."""
+    loss = entry["loss"]
+    figures = (entry["training_loss"], loss, loss and perplexity(loss), entry["bits_per_character"])
+    forms = ("{:.3f}", "{:.3f}", "{:,.1f}", "{:.3f}")
+    cells = ["-" if v is None else form.format(v) for form, v in zip(forms, figures, strict=True)]
+    return (f"{entry['step']:,}", f"{entry['epoch']:.3g}", *cells)
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

@@ -1,6 +1,7 @@
 """The loss curve of a training, a PNG file."""
 
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from tweetgen.files import atomic_write
@@ -14,38 +15,24 @@ def draw(path: Path, training: dict[str, Any]) -> None:
     Raises:
         TweetgenError: the file cannot be written.
     """
-    # Figure without pyplot: no window system and no global state.
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # without pyplot: no window system, no global state
 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.subplots()
     losses = training["losses"]
-    smooth = smoothed(losses, SMOOTHING_STEPS)
-    axes.plot(range(1, len(losses) + 1), losses, color="0.85", linewidth=0.8)
-    axes.plot(range(1, len(losses) + 1), smooth, color="tab:blue", label="training")
-    validated = [entry for entry in training["history"] if entry["loss"] is not None]
-    if validated:
-        steps = [entry["step"] for entry in validated]
-        values = [entry["loss"] for entry in validated]
-        best = min(range(len(values)), key=values.__getitem__)
-        axes.plot(steps, values, "o-", color="tab:orange", markersize=4, label="validation")
-        label = f"best: {values[best]:.3f} at step {steps[best]:,}"
-        axes.plot(steps[best], values[best], "*", color="tab:red", markersize=14, label=label)
+    steps = range(1, len(losses) + 1)
+    trend = [fmean(losses[max(0, step - SMOOTHING_STEPS) : step]) for step in steps]
+    axes.plot(steps, losses, color="0.85", linewidth=0.8)
+    axes.plot(steps, trend, color="tab:blue", label="training")
+    history = training["history"]
+    places = [(entry["step"], entry["loss"]) for entry in history if entry["loss"] is not None]
+    if places:
+        axes.plot(*zip(*places, strict=True), "o-", color="tab:orange", ms=4, label="validation")
+        step, loss = min(places, key=lambda place: place[1])
+        label = f"best: {loss:.3f} at step {step:,}"
+        axes.plot(step, loss, "*", color="tab:red", ms=14, label=label)
     axes.set(xlabel="step", ylabel="loss (nats per token)", title=training["model_name"])
     axes.grid(alpha=0.3)
     axes.legend()
     with atomic_write(path) as file:
         figure.savefig(file, format="png")
-
-
-def smoothed(values: list[float], width: int) -> list[float]:
-    """The mean of each value and up to `width - 1` values before it.
-
-    >>> smoothed([2.0, 4.0, 9.0], 2)
-    [2.0, 3.0, 6.5]
-    """
-    means, window_sum = [], 0.0
-    for position, value in enumerate(values):
-        window_sum += value - (values[position - width] if position >= width else 0.0)
-        means.append(window_sum / min(position + 1, width))
-    return means

@@ -1,8 +1,9 @@
-"""One fine-tuning from its files to its files: what to start from, what to save, what to leave."""
+"""One fine-tuning: what it starts from, how it goes on, what it shows, and what it leaves."""
 
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,23 @@ from tweetgen import console, storage
 from tweetgen.dataset import TokenizedTweets
 from tweetgen.device import choose_device, choose_precision, memory_errors
 from tweetgen.evaluation import evaluate
-from tweetgen.finetune import card
-from tweetgen.finetune.files import Outputs
-from tweetgen.finetune.rounding import file_format
+from tweetgen.files import with_suffix, write_text
+from tweetgen.finetune import card, curve
+from tweetgen.finetune.files import Files, check_model_path
 from tweetgen.finetune.start import architecture_fingerprint, describe_data, starting_model
 from tweetgen.generation.drawing import first_drafts, load
+from tweetgen.generation.judging import Fault, Judge
+from tweetgen.generation.model import TweetModel
 from tweetgen.models import check_exportable, export
 from tweetgen.settings import LARGE_MODEL, SamplingSettings, TrainingSettings
 from tweetgen.text import copies
 from tweetgen.training import Training
 from tweetgen.training.lora import adapters_of, final_weights, frozen_fingerprint
 from tweetgen.training.ranks import Ranks
+from tweetgen.training.validation import file_format
 
 SAMPLE_TOKENS = 80  # a longer draft is no tweet, and takes a large model half a minute to end
-NUM_CARD_SAMPLES, NUM_SAMPLED = 5, 16  # shown: the first of so many drafts that end
+NUM_CARD_SAMPLES, NUM_CARD_DRAFTS = 5, 16  # shown on the card: the first good ones of so many
 GO_ON = "the training is saved: free some, and add --resume"
 # Drafts in the card's table; generate.py --evaluate draws 500. A model of 50 million parameters
 # draws fewer, so that a model which seldom ends a draft is done with them in 15 s on two cores.
@@ -52,36 +56,31 @@ class FineTuning:
             TweetgenError: something cannot be read, or an output could not be written.
         """
         self.say: Callable[[str], None] = console.say if ranks.is_first else lambda text: None
-        self._outputs = Outputs(Path(output_path))
-        self._outputs.check()
         self._is_first = ranks.is_first
-        self._tweets = TokenizedTweets.from_file(storage.load_tokens(data_path))
-        name = model or self._tweets.tokenizer_name
-        self._start = starting_model(name, self._tweets, settings.from_scratch, settings.seed)
+        check_model_path(Path(output_path))
+        self._tweets = tweets = TokenizedTweets.from_file(storage.load_tokens(data_path))
+        name = model or tweets.tokenizer_name
+        self._start = starting_model(name, tweets, settings.from_scratch, settings.seed)
         place = choose_device(device)
         precision = choose_precision(settings.precision, place)
         self._device, self._sampling = device, SamplingSettings(seed=settings.seed)
+        start = self._start
         self.training = Training(
-            self._start.model,
-            self._tweets,
-            settings,
-            device=place,
-            precision=precision,
-            ranks=ranks,
+            start.model, tweets, settings, device=place, precision=precision, ranks=ranks
         )
+        has_adapters = bool(self.training.lora_rank)
         for kind in export_formats:
-            has_adapters = bool(self.training.lora_rank)
-            tokenizer_json = self._tweets.tokenizer_json
-            check_exportable(kind, self._start.config_json, has_adapters, tokenizer_json)
+            check_exportable(kind, start.config_json, has_adapters, tweets.tokenizer_json)
         # What --resume must find unchanged, and the card shows.
-        self._identity = dataclasses.asdict(settings) | {
+        identity = dataclasses.asdict(settings) | {
             "model": name,
-            "architecture": architecture_fingerprint(self._start.config_json),
+            "architecture": architecture_fingerprint(start.config_json),
             "learning_rate": self.training.peak,
             "lora_rank": self.training.lora_rank,
-            "frozen_weights": frozen_fingerprint(self._start.model),
+            "frozen_weights": frozen_fingerprint(start.model),
             "precision": str(precision).removeprefix("torch."),
         }
+        self._files = Files(Path(output_path), identity, tweets.fingerprint)
         self._saved = time.monotonic()
 
     def describe(self) -> str:
@@ -91,81 +90,81 @@ class FineTuning:
         tokens_at_once = settings.batch_size / settings.accumulate * tokens_a_tweet
         return f"{self._start.describe(tokens_at_once)}\n{describe_data(tweets)}"
 
-    def is_finished(self) -> bool:
-        """Whether the model file is the end of this very training."""
-        return self._outputs.is_finished(self._identity, self._tweets.fingerprint)
+    def begin(self, is_resumed: bool) -> bool:
+        """Go on from the saved state, or keep it and begin anew; False: all is done already.
 
-    def resume(self) -> None:
-        """Go on from the saved state. Raises TweetgenError if there is none of this training."""
-        self.training.restore(self._outputs.load_state(self._identity, self._tweets.fingerprint))
-
-    def set_aside_unfinished(self) -> None:
-        """Keep the state of an unfinished training that is about to be replaced."""
-        kept = self._outputs.set_aside_unfinished() if self._is_first else None
-        if kept:
+        Raises:
+            TweetgenError: there is no state to go on from, or it is of another training.
+        """
+        if is_resumed and self._files.is_finished():
+            return False
+        if is_resumed:
+            self.training.restore(self._files.load_state())
+        elif self._is_first and (kept := self._files.set_aside_unfinished()):
             self.say(
                 f"an unfinished training was here; it is kept as {kept}. To go on with it, stop, "
-                f"rename it to {self._outputs.resume} and add --resume."
+                f"rename it to {self._files.resume} and add --resume."
             )
+        return True
 
     def save_state(self) -> None:
         """Save all that is needed to go on from here."""
         if self._is_first:
-            state = self.training.state()
-            self._outputs.save_state(self._identity, self._tweets.fingerprint, state)
+            self._files.save_state(self.training.state())
         self._saved = time.monotonic()
 
     def minutes_since_save(self) -> float:
         """How long ago the state was last saved."""
         return (time.monotonic() - self._saved) / 60
 
+    def sample(self) -> str:
+        """The first draft of the model as it is now, or why generate.py would not show it."""
+        training = self.training
+        advice = GO_ON if training.position.step else "free some, or name a smaller model"
+        with training.in_place(training.averages), memory_errors(f"to draw a sample; {advice}"):
+            weights = final_weights(training.model, torch.float32)
+            model = load(self._content(weights), self._device)
+            ((text, fault),) = self._judged_drafts(model, 1, SAMPLE_TOKENS)
+        return f"not shown ({fault.name.lower().replace('_', ' ')})" if fault else text
+
     def stop(self) -> None:
         """Save the state of a training that is stopped and, if it was validated, its best model."""
-        if not self.training.position.step:
+        position = self.training.position
+        if not position.step:
             self.say("stopped before the first step: there is nothing to save")
             return
         self.save_state()
         best = ""
-        if self.training.position.validated_step and self._is_first:
-            self._outputs.save_model(self._model_file(self._tweets.texts()))
-            best = f"; the best so far is in {self._outputs.model}"
+        if position.validated_step and self._is_first:
+            self._files.save_model(self._model_file())
+            best = f"; the best so far is in {self._files.model}"
         self.say(f"stopped and saved{best}; go on with the same command and --resume")
-
-    def sample(self) -> str:
-        """The first draft of the model as it is now, good or not."""
-        advice = GO_ON if self.training.position.step else "free some, or name a smaller model"
-        with self.training.average.in_place(), memory_errors(f"to draw a sample; {advice}"):
-            return self._first_draft()
-
-    def _first_draft(self) -> str:
-        weights = final_weights(self.training.model, torch.float32)
-        model = load(self._content(weights, {}), self._device)
-        return first_drafts(model, self._sampling, 1, SAMPLE_TOKENS)[0].text
 
     def finish(self) -> None:
         """Write model, card and curve from the best weights, and drop the unfinished state."""
-        if self._is_first:
-            with memory_errors(f"to look at the finished model; {GO_ON}"):
-                self._finish()
-
-    def _finish(self) -> None:
-        content = self._model_file(self._tweets.texts())
-        self._outputs.save_finished(content)
-        megabytes = self._outputs.model.stat().st_size / 1e6
-        self.say(f"wrote {self._outputs.model} ({megabytes:,.0f} MB)")
-        count = NUM_DRAFTS if self._start.num_parameters < LARGE_MODEL else NUM_DRAFTS_LARGE
-        evaluation = evaluate(
-            content,
-            self._tweets,
-            self._sampling,
-            count,
-            device=self._device,
-            most_tokens=MOST_TOKENS,
-        )
-        model = load(content, self._device)
-        drafts = first_drafts(model, self._sampling, NUM_SAMPLED, MOST_TOKENS)
-        samples = [draft.text for draft in drafts if draft.finished and draft.text.strip()]
-        self._outputs.save_card(content["training"], samples[:NUM_CARD_SAMPLES], evaluation.table())
+        if not self._is_first:
+            return
+        with memory_errors(f"to look at the finished model; {GO_ON}"):
+            content, path = self._model_file(), self._files.model
+            self._files.save_model(content)
+            self._files.resume.unlink(missing_ok=True)  # from here on the training is finished
+            curve.draw(with_suffix(path, ".png"), content["training"])
+            self.say(f"wrote {path} ({path.stat().st_size / 1e6:,.0f} MB)")
+            model = load(content, self._device)
+            judged = self._judged_drafts(model, NUM_CARD_DRAFTS, MOST_TOKENS)
+            samples = list(dict.fromkeys(text for text, fault in judged if not fault))
+            evaluation = evaluate(
+                content,
+                self._tweets,
+                self._sampling,
+                NUM_DRAFTS if self._start.num_parameters < LARGE_MODEL else NUM_DRAFTS_LARGE,
+                device=self._device,
+                model=model,
+                most_tokens=MOST_TOKENS,
+            )
+            shown, table = samples[:NUM_CARD_SAMPLES], evaluation.table()
+            text = card.card(content["training"], path, shown, table)
+            write_text(with_suffix(path, ".md"), text)
 
     def export(self, folder: str, formats: Sequence[str]) -> None:
         """Write the finished model as what other programs load, its card beside it.
@@ -175,25 +174,28 @@ class FineTuning:
         """
         if not self._is_first:
             return
-        content = storage.load_model(self._outputs.model)
+        content = storage.load_model(self._files.model)
         for kind in formats:
             place = Path(folder, kind) if len(formats) > 1 else Path(folder)
             export(kind, place, content)
-            self._outputs.copy_card(place)
+            self._files.copy_card(place)
             self.say(f"wrote {place}")
 
-    def _model_file(self, texts: list[str]) -> dict[str, Any]:
-        """The content of a model file with the best weights so far."""
-        training, border = self.training, self._tweets.validation_start
-        hashes = copies.merge(self._start.originality, copies.build(texts[:border]))
-        with training.best_in_place():
-            dtype = file_format(training.learner, self._tweets)
-            weights = final_weights(training.model, dtype)
-            adapters = {n: a.to(dtype) for n, a in adapters_of(training.model).items()}
-        content = self._content(weights, hashes)
-        return content | {"adapters": adapters, "training": self._record(hashes, texts[border:])}
+    def _judged_drafts(
+        self, model: TweetModel, num_drafts: int, most_tokens: int
+    ) -> list[tuple[str, Fault | None]]:
+        """The first drafts, and what keeps generate.py from showing them."""
+        judge = Judge(model.guard, self._sampling.max_length, None, None)
+        drafts = first_drafts(model, self._sampling, num_drafts, most_tokens)
+        return [(draft.text, judge.fault(draft)) for draft in drafts]
 
-    def _content(self, weights: dict[str, Any], hashes: dict[str, Any]) -> dict[str, Any]:
+    @cached_property
+    def _hashes(self) -> dict[str, torch.Tensor]:
+        """By which copies are told: of these training tweets and of those the model had before."""
+        learned = self._tweets.texts()[: self._tweets.validation_start]
+        return copies.merge(self._start.originality, copies.build(learned))
+
+    def _content(self, weights: dict[str, torch.Tensor]) -> dict[str, Any]:
         """The content of a model file, but for adapters and what happened in training."""
         return {
             "config_json": self._start.config_json,
@@ -202,16 +204,26 @@ class FineTuning:
             "tokenizer_json": self._tweets.tokenizer_json,
             "eos_token_id": self._tweets.eos_token_id,
             "training": {},
-            "originality": hashes,
+            "originality": self._hashes,
         }
 
-    def _record(self, hashes: dict[str, Any], held_out: list[str]) -> dict[str, Any]:
+    def _model_file(self) -> dict[str, Any]:
+        """The content of a model file with the best weights so far."""
+        training = self.training
+        with training.in_place(training.best_weights):
+            dtype = file_format(training.learner, self._tweets)
+            weights = final_weights(training.model, dtype)
+            adapters = {n: a.to(dtype) for n, a in adapters_of(training.model).items()}
+        return self._content(weights) | {"adapters": adapters, "training": self._record()}
+
+    def _record(self) -> dict[str, Any]:
         """What happened in training, for the model file and its card."""
-        training, tweets = self.training, self._tweets
-        history = training.position.history
+        training, tweets, start = self.training, self._tweets, self._start
+        history, texts = training.position.history, tweets.texts()
+        held_out = texts[tweets.validation_start :]
         best = [entry for entry in history if entry["is_best"]][-1]
         return {
-            "settings": self._identity,
+            "settings": self._files.settings,
             "history": history,
             "losses": training.position.losses,
             "finished": training.position.finished,
@@ -220,14 +232,14 @@ class FineTuning:
                 "before": history[0]["bits_per_character"],
                 "best": best["bits_per_character"],
             },
-            "human_copy_rate": copies.human_copy_rate(hashes, held_out),
-            "language": card.language_of(held_out or tweets.texts()),
+            "human_copy_rate": copies.human_copy_rate(self._hashes, held_out),
+            "language": card.language_of(held_out or texts),
             "data_fingerprint": tweets.fingerprint,
             "cleaning": tweets.settings,
             "counts": tweets.counts,
-            "base_model": self._identity["model"],
-            "model_name": self._start.name,
-            "num_parameters": self._start.num_parameters,
+            "base_model": self._files.settings["model"],
+            "model_name": start.name,
+            "num_parameters": start.num_parameters,
             "num_train_tweets": tweets.num_training,
             "num_train_tokens": int(tweets.offsets[tweets.validation_start]),
             "num_validation_tweets": tweets.num_validation,

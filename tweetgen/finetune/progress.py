@@ -4,7 +4,6 @@ import dataclasses
 import json
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
@@ -15,7 +14,6 @@ from tweetgen.finetune.card import perplexity
 from tweetgen.training import StepReport, Training, ValidationReport
 
 STEPS_TO_TIME = 10  # after so many steps of a run it is said how long an epoch takes
-MINUTE = 60
 
 
 class Progress:
@@ -34,15 +32,8 @@ class Progress:
             dynamic_ncols=True,
         )
 
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Leave the terminal to others."""
         self._bar.close()
         if self._log:
             self._log.close()
@@ -61,10 +52,8 @@ class Progress:
         self._bar.set_postfix_str(f"loss {report.loss:.3f}, {speed}", refresh=False)
         self._bar.update()
         if self._steps == STEPS_TO_TIME:
-            epoch_seconds = elapsed / self._steps * self._training.steps_per_epoch
-            console.say(
-                f"an epoch takes about {duration(epoch_seconds)}; Ctrl-C keeps the best so far"
-            )
+            epoch = duration(elapsed / self._steps * self._training.steps_per_epoch)
+            console.say(f"an epoch takes about {epoch}; Ctrl-C keeps the best so far")
         if self._log:
             self._write(report)
 
@@ -82,10 +71,9 @@ class Progress:
 
 def duration(seconds: float) -> str:
     """A time as a person says it: 42 -> "42 seconds", 258 -> "4.3 minutes"."""
-    if seconds < MINUTE:
+    if seconds < 60:
         return f"{seconds:.0f} seconds"
-    minutes = seconds / MINUTE
-    return f"{minutes:.1f} minutes" if minutes < MINUTE else f"{minutes / MINUTE:.1f} hours"
+    return f"{seconds / 60:.1f} minutes" if seconds < 3600 else f"{seconds / 3600:.1f} hours"
 
 
 def validation_line(report: ValidationReport) -> str:

@@ -3,6 +3,8 @@
 import hashlib
 from typing import Any, NamedTuple
 
+from tokenizers import Tokenizer
+
 from tweetgen import models, storage
 from tweetgen.dataset import TokenizedTweets
 from tweetgen.errors import TweetgenError
@@ -65,23 +67,19 @@ def starting_model(name: str, tweets: TokenizedTweets, from_scratch: bool, seed:
     Raises:
         TweetgenError: it cannot be loaded, or was made for another tokenizer than the data.
     """
+    learned: dict[str, Any] = {}
     if from_scratch:
-        return _random_start(name, tweets, seed)
-    loaded = models.load_pretrained(name, "auto")
-    _check_tokenizer(name, loaded.tokenizer_json, tweets)
-    learned = storage.load_model(name)["originality"] if name.endswith(".pt") else {}
-    config_json = models.config_json_of(loaded.model)
-    return Start(name, config_json, loaded.model, loaded.model.num_parameters(), learned)
-
-
-def _random_start(name: str, tweets: TokenizedTweets, seed: int) -> Start:
-    from tokenizers import Tokenizer
-
-    shape = models.load_config(name)
-    vocabulary_size = Tokenizer.from_str(tweets.tokenizer_json).get_vocab_size()
-    model = models.model_from_scratch(shape, vocabulary_size, tweets.eos_token_id, seed)
-    config_json = models.config_json_of(model)
-    return Start(f"{name} (random weights)", config_json, model, model.num_parameters(), {})
+        shape = models.load_config(name)
+        size = Tokenizer.from_str(tweets.tokenizer_json).get_vocab_size()
+        name = f"{name} (random weights)"
+        model = models.model_from_scratch(shape, size, tweets.eos_token_id, seed)
+    else:
+        loaded = models.load_pretrained(name, "auto")
+        _check_tokenizer(name, loaded.tokenizer_json, tweets)
+        model = loaded.model
+        if name.endswith(".pt"):
+            learned = storage.load_model(name)["originality"]
+    return Start(name, models.config_json_of(model), model, model.num_parameters(), learned)
 
 
 def architecture_fingerprint(config_json: str) -> str:

@@ -1,7 +1,8 @@
 """A model file of ours as what other programs load: a folder, adapters alone, or one GGUF file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def check_exportable(
             "--export_format peft writes adapters, and this training changes all weights. "
             "Choose another, or add --lora_rank 16."
         )
-    if kind != "gguf":
+    if not kind.startswith("gguf"):
         return
     model_type = json.loads(config_json).get("model_type")
     if model_type not in gguf_families.ARCHITECTURES:
@@ -42,12 +43,12 @@ def check_exportable(
 
 
 def export(kind: str, folder: str | Path, content: Mapping[str, Any]) -> None:
-    """Write the content of a model file into a folder, as one of three kinds.
+    """Write the content of a model file into a folder, as one of the KINDS.
 
     transformers: for `transformers.pipeline("text-generation", folder)`, in the weights' own
     number format. peft: for `PeftModel.from_pretrained(base, folder)`; a base that transformers
     could not load by its name is written beside it, into `base`. gguf: for llama.cpp, with a
-    Modelfile for Ollama, in 16 bits.
+    Modelfile for Ollama, in 16 bits; gguf-q8_0: the same in 8, half as large and a little coarser.
 
     Raises:
         TweetgenError: the model cannot be written like this, or the folder cannot be written.
@@ -56,8 +57,7 @@ def export(kind: str, folder: str | Path, content: Mapping[str, Any]) -> None:
     check_exportable(
         kind, content["config_json"], bool(content["adapters"]), content["tokenizer_json"]
     )
-    write = {"transformers": _write_model, "peft": _write_adapters, "gguf": gguf_writing.write}
-    write[kind](folder, content)
+    KINDS[kind](folder, content)
 
 
 def _write_model(folder: Path, content: Mapping[str, Any]) -> None:
@@ -143,3 +143,11 @@ def _write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+KINDS: dict[str, Callable[..., None]] = {
+    "transformers": _write_model,
+    "peft": _write_adapters,
+    "gguf": gguf_writing.write,
+    "gguf-q8_0": partial(gguf_writing.write, in_8_bits=True),
+}

@@ -30,11 +30,11 @@ PARAMETER repeat_penalty {repetition_penalty:g}
 KEPT_IN_FLOAT32 = "position_embd.weight"  # llama.cpp adds it to float32
 
 
-def write(folder: Path, content: Mapping[str, Any]) -> None:
+def write(folder: Path, content: Mapping[str, Any], *, in_8_bits: bool = False) -> None:
     """Write the content of a model file, of a family of gguf_families, as FOLDER/model.gguf.
 
-    Matrices are in float16; what has one dimension is in float32. A text starts with its end
-    token, as in training: llama.cpp is told to put it there.
+    Matrices are in float16 or llama.cpp's q8_0; what has one dimension is in float32. A text starts
+    with its end token, as in training: llama.cpp is told to put it there.
 
     Raises:
         TweetgenError: the tokenizer cannot be written, or the folder.
@@ -46,12 +46,13 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
     names = families.gguf_names(architecture, content["weights"], config.num_hidden_layers)
     tensors = {names[name]: tensor for name, tensor in content["weights"].items()}
     writer = GGUFWriter(None, architecture)
-    writer.add_file_type(LlamaFileType.MOSTLY_F16)
+    file_type = LlamaFileType.MOSTLY_Q8_0 if in_8_bits else LlamaFileType.MOSTLY_F16
+    writer.add_file_type(file_type)
     _add_shape(writer, config)
     if architecture != "gpt2":
         tensors |= _add_rope(writer, config)
     end = _add_tokenizer(writer, content, len(tensors["token_embd.weight"]))
-    _write_file(folder / "model.gguf", writer, config, tensors)
+    _write_file(folder / "model.gguf", writer, config.to_dict(), tensors, in_8_bits)
     size = sum(tensor.numel() for tensor in content["weights"].values())
     settings = dataclasses.asdict(SamplingSettings().for_model(size))
     end = json.dumps(end, ensure_ascii=False)
@@ -103,15 +104,22 @@ def _add_tokenizer(writer: Any, content: Mapping[str, Any], num_rows: int) -> st
     return tokens[int(end)]
 
 
-def _write_file(path: Path, writer: Any, config: Any, tensors: Mapping[str, Any]) -> None:
+def _write_file(
+    path: Path,
+    writer: Any,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Any],
+    in_8_bits: bool,
+) -> None:
     """Header, metadata, and one tensor after another: never a second copy of all."""
-    content = config.to_dict()
+    from gguf import quants
+
     kinds = {}
     for name, tensor in tensors.items():
-        shape = families.to_gguf(writer.arch, name, tensor, content).shape
-        is_small = len(shape) == 1 or name == KEPT_IN_FLOAT32
-        kinds[name] = kind = np.dtype(np.float32 if is_small else np.float16)
-        writer.add_tensor_info(name, tuple(shape), kind, math.prod(shape) * kind.itemsize)
+        shape = tuple(families.to_gguf(writer.arch, name, tensor, config).shape)
+        kinds[name] = kind = _kind_of(name, shape, in_8_bits)
+        in_bytes = quants.quant_shape_to_byte_shape(shape, kind)
+        writer.add_tensor_info(name, in_bytes, np.dtype(np.uint8), math.prod(in_bytes), kind)
     with atomic_write(path) as file:
         writer.write_header_to_file(Path(file.name))
         writer.write_kv_data_to_file()
@@ -120,6 +128,15 @@ def _write_file(path: Path, writer: Any, config: Any, tensors: Mapping[str, Any]
         file.seek(0, os.SEEK_END)
         for name, tensor in tensors.items():
             writer.write_padding(file, file.tell())
-            values = families.to_gguf(writer.arch, name, tensor.float(), content).numpy()
-            file.write(values.astype(kinds[name]).tobytes())
+            values = families.to_gguf(writer.arch, name, tensor.float(), config).numpy()
+            file.write(quants.quantize(np.ascontiguousarray(values), kinds[name]).tobytes())
         writer.write_padding(file, file.tell())
+
+
+def _kind_of(name: str, shape: tuple[int, ...], in_8_bits: bool) -> Any:
+    """The number format of a tensor; rows that do not fill blocks of 32 stay in 16 bits."""
+    from gguf import GGMLQuantizationType as Kind
+
+    if len(shape) == 1 or name == KEPT_IN_FLOAT32:
+        return Kind.F32
+    return Kind.Q8_0 if in_8_bits and shape[-1] % 32 == 0 else Kind.F16

@@ -1,11 +1,16 @@
 """A transformers model as a learner of tweets: the losses of a batch, and their gradients."""
 
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tweetgen.dataset import PackedBatch
+from tweetgen.dataset import PackedBatch, TokenizedTweets
+from tweetgen.errors import TweetgenError
+from tweetgen.models import context_length
+from tweetgen.settings import AUTO, TrainingSettings
+from tweetgen.training import lora, schedule
 from tweetgen.training.loss import add_loss_gradients, gradient_of, token_losses
 from tweetgen.training.packing import make_layout, use_packed_attention
 
@@ -15,27 +20,79 @@ PACKING_TOLERANCE = 1e-3
 DROPOUT_NAMES = {"attention_dropout", "dropout", "activation_dropout", "hidden_dropout"}
 
 
+def check_fit(model: Any, tweets: TokenizedTweets) -> None:
+    """Raise TweetgenError where the model cannot read the tweets."""
+    known = model.get_input_embeddings().num_embeddings
+    if int(tweets.ids.max()) >= known:
+        raise TweetgenError("the data has tokens the model does not know. Run preprocess.py.")
+    context = context_length(model.config.to_dict())
+    if int(tweets.lengths.max()) > context:
+        raise TweetgenError(
+            f"the data has tweets of more than the {context} tokens the model can read. "
+            "Run preprocess.py with the --model to be trained."
+        )
+
+
+def adapt(model: Any, settings: TrainingSettings, precision: torch.dtype) -> int:
+    """Give the model the adapters that the settings ask for; returns their rank, 0 for none.
+
+    Raises:
+        TweetgenError: the model can have none.
+    """
+    rank = settings.lora_rank
+    if rank == AUTO:
+        size = model.num_parameters()
+        rank = 0 if settings.from_scratch else schedule.default_lora_rank(size)
+    if not rank:
+        model.float()
+        return 0
+    if settings.from_scratch:
+        raise TweetgenError(
+            "--lora_rank adapts a pre-trained model; leave it out with --from_scratch."
+        )
+    lora.add_adapters(model, rank, settings.seed, precision)
+    return rank
+
+
+def memory_advice(settings: TrainingSettings) -> str:
+    """What memory is short for, and what needs less."""
+    size = settings.batch_size
+    advice = "try --gradient_checkpointing or a smaller model"
+    if size > 1:
+        advice = f"try {size // 2} with --accumulate {2 * settings.accumulate}"
+    return f"for --batch_size {size}; {advice}"
+
+
 class Learner:
     """The losses of a model: on packed rows if the model can, else on rows padded on the right."""
 
     def __init__(
-        self, model: Any, device: torch.device, precision: torch.dtype, *, is_plain: bool = True
+        self,
+        model: Any,
+        device: torch.device,
+        precision: torch.dtype,
+        dropout: float = 0.0,
+        gradient_checkpointing: bool = False,
     ) -> None:
-        """Without dropout and gradient checkpointing (`is_plain`) training mode has no purpose."""
+        """Move the model to its device, and find out whether it can be trained on packed rows.
+
+        Raises:
+            TweetgenError: this kind of model has no gradient checkpointing.
+        """
         self.model = model.to(device)
         self.device = device
         self.precision = precision
-        self._is_plain = is_plain
         use_fused_gelu(model)
         self.is_packed = self._can_pack()
         if self.is_packed and not self._head.weight.requires_grad:
             # What is frozen is kept in the format it is multiplied in.
             self._head.weight.data = self._head.weight.data.to(precision)
             self._table.weight.data = self._table.weight.data.to(precision)
-
-    def clear_gradients(self) -> None:
-        """Forget the gradients of the last step."""
-        self.model.zero_grad(set_to_none=True)
+        # Without dropout and checkpointing the mode for training has no purpose, and costs time.
+        self._is_plain = not dropout and not gradient_checkpointing
+        set_dropout(model, dropout)
+        if gradient_checkpointing:
+            use_gradient_checkpointing(model)
 
     def add_gradients(self, batch: PackedBatch, scale: float) -> Tensor:
         """Add the gradients of scale * (sum of losses); returns the sum, nats, without gradient."""
@@ -132,6 +189,17 @@ def use_fused_gelu(model: Any) -> None:
         for name, child in parent.named_children():
             if isinstance(child, NewGELUActivation):
                 setattr(parent, name, nn.GELU(approximate="tanh"))
+
+
+def use_gradient_checkpointing(model: Any) -> None:
+    """Compute each layer again on the way back. Raises TweetgenError where a model cannot."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # renamed in later 5.x, kept until 6
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+    except ValueError as error:
+        raise TweetgenError(
+            f"{model.config.model_type} models have none: leave out --gradient_checkpointing."
+        ) from error
 
 
 def set_dropout(model: Any, dropout: float) -> None:

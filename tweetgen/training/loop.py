@@ -5,27 +5,23 @@ the caller decides whether to print, to save the state or to stop.
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tweetgen.dataset import PackedBatch, TokenizedTweets, TrainingOrder, make_batch
+from tweetgen.dataset import TokenizedTweets, TrainingOrder, make_batch
 from tweetgen.device import keep_freed_memory, memory_errors
 from tweetgen.errors import TweetgenError
 from tweetgen.settings import TrainingSettings
 from tweetgen.training import schedule
-from tweetgen.training.averaging import WeightAverage
-from tweetgen.training.learner import Learner
+from tweetgen.training.learner import Learner, adapt, check_fit, memory_advice
 from tweetgen.training.loss import gradient_of
 from tweetgen.training.ranks import Ranks
 from tweetgen.training.reports import Report, StepReport, ValidationReport
-from tweetgen.training.setup import adapt, check_fit, make_learner, memory_advice
-from tweetgen.training.validation import Expectation, validate
-
-SECONDS_PER_MINUTE = 60
+from tweetgen.training.validation import validate
 
 
 @dataclasses.dataclass
@@ -46,6 +42,9 @@ class Training:
     """One training of a model on tokenized tweets.
 
     `run` yields reports; after each of them `state` is all that is needed to go on from there.
+    Validated, drawn from and saved are not the last weights but their `averages` over the last
+    steps, which lie around a better point than any of them (Izmailov et al., "Averaging Weights
+    Leads to Wider Optima and Better Generalization", 2018); with `--ema_decay 0` there are none.
     """
 
     def __init__(
@@ -67,25 +66,28 @@ class Training:
         if device.type == "cpu":
             keep_freed_memory()
         self.model, self.tweets, self.settings, self.ranks = model, tweets, settings, ranks
-        self.num_parameters: int = model.num_parameters()  # without adapters
+        num_parameters = model.num_parameters()  # without adapters
         with memory_errors(memory_advice(settings)):
             self.lora_rank = adapt(model, settings, precision)
-            self.learner: Learner = make_learner(model, settings, device, precision)
+            dropout, checkpointing = settings.dropout, settings.gradient_checkpointing
+            self.learner = Learner(model, device, precision, dropout, checkpointing)
             self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
             self.optimizer = torch.optim.AdamW(
                 self.parameters.values(), lr=0.0, weight_decay=settings.weight_decay, fused=True
             )
-            self.average = WeightAverage(self.parameters, settings.ema_decay)
+            is_averaged = settings.ema_decay > 0
+            self.averages = {
+                n: p.detach().clone() for n, p in self.parameters.items() if is_averaged
+            }
         self.peak = settings.learning_rate or schedule.default_learning_rate(
-            self.num_parameters, bool(self.lora_rank)
+            num_parameters, bool(self.lora_rank)
         )
         self._order = TrainingOrder(tweets, settings.batch_size, settings.seed)
         self.steps_per_epoch = self._order.steps_per_epoch
-        self.total_steps = schedule.total_steps(settings, self.steps_per_epoch)
-        self._validation_steps = set(
-            schedule.validation_steps(
-                tweets.num_training, tweets.num_validation, self.steps_per_epoch
-            )
+        limits = (settings.epochs * self.steps_per_epoch, settings.max_steps)
+        self.total_steps = min(filter(None, limits))  # at most
+        self._validation_steps = schedule.validation_steps(
+            tweets.num_training, tweets.num_validation, self.steps_per_epoch
         )
         self.position = Position()
         self.best_weights: dict[str, Tensor] = {}  # of what is trained, on the CPU
@@ -107,6 +109,16 @@ class Training:
                 else:
                     yield self._take_step()
 
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, earlier runs included."""
+        return self.position.seconds + time.monotonic() - self._started
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the training has ended and the end was validated."""
+        return bool(self.position.finished) and not self._validation_is_due()
+
     def state(self) -> dict[str, Any]:
         """Everything a run needs to go on from here, as plain values and tensors (shared)."""
         moments = {
@@ -118,7 +130,7 @@ class Training:
             "seconds": self.seconds,
             "weights": {name: value.detach().cpu() for name, value in self.parameters.items()},
             "best_weights": self.best_weights,
-            "averages": {name: value.cpu() for name, value in self.average.values.items()},
+            "averages": {name: value.cpu() for name, value in self.averages.items()},
             "first_moments": {name: moment["exp_avg"] for name, moment in moments.items()},
             "second_moments": {name: moment["exp_avg_sq"] for name, moment in moments.items()},
         }
@@ -129,14 +141,15 @@ class Training:
         Raises:
             TweetgenError: it is not a state of a training, or of another version of tweetgen.
         """
-        wrong = state.keys() ^ self.state().keys()
-        if wrong:
+        if wrong := state.keys() ^ self.state().keys():
             raise TweetgenError(
                 f"the saved state differs in '{min(wrong)}' from what this version of tweetgen "
                 "saves. Start anew without --resume."
             )
         for name, tensor in state["weights"].items():
             self.parameters[name].data.copy_(tensor)
+        for name, tensor in state["averages"].items():
+            self.averages[name].copy_(tensor)
         for name, first in state["first_moments"].items():
             device = self.parameters[name].device
             self.optimizer.state[self.parameters[name]] = {
@@ -144,116 +157,101 @@ class Training:
                 "exp_avg": first.to(device, copy=True),
                 "exp_avg_sq": state["second_moments"][name].to(device, copy=True),
             }
-        self.average.restore(state["averages"])
         self.best_weights = {name: tensor.clone() for name, tensor in state["best_weights"].items()}
         self.position = Position(**{name: state[name] for name in vars(self.position)})
         self._started = time.monotonic()
 
     @contextmanager
-    def best_in_place(self) -> Iterator[None]:
-        """Inside the block the model is the best so far."""
-        current = {name: parameter.data for name, parameter in self.parameters.items()}
+    def in_place(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
+        """Inside the block the model has these weights: its `averages` or `best_weights`."""
+        current = {name: self.parameters[name].data for name in weights}
         try:
-            for name, value in self.best_weights.items():
+            for name, value in weights.items():
                 self.parameters[name].data = value.to(current[name].device)
             yield
         finally:
             for name, value in current.items():
                 self.parameters[name].data = value
 
-    @property
-    def seconds(self) -> float:
-        """Seconds of training so far, earlier runs included."""
-        return self.position.seconds + time.monotonic() - self._started
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the training has ended and the end was validated."""
-        return bool(self.position.finished) and not self._validation_is_due()
-
     def _take_step(self) -> StepReport:
-        rate = schedule.learning_rate(
-            self.position.step, self._progress(), self.peak, self.settings
-        )
-        tweets = self._order.tweets(self.position.step)
+        position, progress = self.position, self._progress()
+        rate = schedule.learning_rate(position.step, progress, self.peak, self.settings)
+        tweets = self._order.tweets(position.step)
         num_targets = int(self.tweets.lengths[tweets].sum())
-        loss = self._compute_gradients(tweets, num_targets)
-        norm = self._clip_gradients()
-        self._check_finite(loss, norm)
+        loss = self._compute_gradients(tweets, num_targets) / num_targets
+        self._clip_gradients(loss)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
-        self.position.step += 1
-        self.average.update(self.position.step)
-        self.position.losses.append(loss / num_targets)
-        seconds = self._check_limits()
-        epoch = math.ceil(self.position.step / self.steps_per_epoch)
-        return StepReport(self.position.step, epoch, loss / num_targets, rate, num_targets, seconds)
+        position.step += 1
+        self._update_averages()
+        position.losses.append(loss)
+        self._note_end()
+        epoch = math.ceil(position.step / self.steps_per_epoch)
+        return StepReport(position.step, epoch, loss, rate, num_targets, self.seconds)
 
     def _compute_gradients(self, tweets: Tensor, num_targets: int) -> float:
-        """Compute the gradients of the mean loss, over all ranks; returns the summed loss."""
-        if self.settings.dropout:
-            torch.manual_seed(self._dropout_seed())
-        self.learner.clear_gradients()
+        """Compute the gradients of the mean loss, over all ranks; returns the summed loss.
+
+        This rank takes its share of the tweets, in `accumulate` parts of about equal length.
+        """
+        settings, ranks = self.settings, self.ranks
+        if settings.dropout:  # depends on seed, step and rank alone: there is no state to save
+            seed = settings.seed * 1_000_003 + self.position.step
+            torch.manual_seed(seed * 1_009 + ranks.rank)
+        self.model.zero_grad(set_to_none=True)
         loss = torch.zeros((), dtype=torch.float64)
-        for batch in self._micro_batches(tweets):
-            loss += self.learner.add_gradients(batch, 1 / num_targets).cpu().double()
-        self.ranks.sum(loss)
-        if self.ranks.size > 1:
-            self.ranks.sum_all([gradient_of(p) for p in self.parameters.values()])
+        num_parts = ranks.size * settings.accumulate
+        for number in range(ranks.rank, num_parts, ranks.size):
+            if len(part := tweets[number::num_parts]):
+                batch = make_batch(self.tweets, part)
+                loss += self.learner.add_gradients(batch, 1 / num_targets).cpu().double()
+        ranks.sum(loss)
+        if ranks.size > 1:
+            ranks.sum(*map(gradient_of, self.parameters.values()))
         return float(loss)
 
-    def _micro_batches(self, tweets: Tensor) -> Iterator[PackedBatch]:
-        """This rank's share of a step, in `accumulate` parts of about equal length."""
-        parts = self.ranks.size * self.settings.accumulate
-        for part in range(self.ranks.rank, parts, self.ranks.size):
-            if len(tweets[part::parts]):
-                yield make_batch(self.tweets, tweets[part::parts])
-
-    def _dropout_seed(self) -> int:
-        """The random state of a step depends on seed, step and rank alone: nothing to save."""
-        seed = self.settings.seed * 1_000_003 + self.position.step
-        return seed * 1_009 + self.ranks.rank
-
-    def _clip_gradients(self) -> float:
-        """The norm of all gradients before it is limited to `max_grad_norm`."""
-        norm = torch.nn.utils.get_total_norm(
-            [p.grad for p in self.parameters.values() if p.grad is not None]
-        )
-        limit = self.settings.max_grad_norm
-        if limit and norm > limit:
-            torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), limit, norm)
-        return float(norm)
-
-    def _check_finite(self, loss: float, norm: float) -> None:
-        if math.isfinite(loss) and math.isfinite(norm):
-            return
-        what = "loss" if math.isfinite(norm) else "gradient"
-        raise self.ranks.shared(
-            TweetgenError(
+    def _clip_gradients(self, loss: float) -> None:
+        """Limit the norm of all gradients to `max_grad_norm`; raise where it or the loss is inf."""
+        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
+        norm, limit = torch.nn.utils.get_total_norm(gradients), self.settings.max_grad_norm
+        if not (math.isfinite(loss) and norm.isfinite()):
+            what = "loss" if norm.isfinite() else "gradient"
+            error = TweetgenError(
                 f"{what} is not finite at step {self.position.step + 1}; "
                 "lower --learning_rate or resume from the last saved state with --resume."
             )
-        )
+            raise self.ranks.shared(error)
+        if limit and norm > limit:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters.values(), limit, norm)
+
+    @torch.no_grad()
+    def _update_averages(self) -> None:
+        if self.averages:
+            # Over the last third of the steps so far, until that is more than 1 / (1 - decay).
+            step = self.position.step
+            decay = min(self.settings.ema_decay, step / (step + 3))
+            parameters = [parameter.detach() for parameter in self.parameters.values()]
+            torch._foreach_lerp_(list(self.averages.values()), parameters, 1 - decay)
 
     def _progress(self) -> float:
         """The fraction of the training that the middle of the next step is at."""
         progress = (self.position.step + 0.5) / self.total_steps
-        if not self.settings.max_minutes:
-            return progress
-        elapsed = self.ranks.from_first(self.seconds)
-        return min(1.0, max(progress, elapsed / (SECONDS_PER_MINUTE * self.settings.max_minutes)))
+        return (
+            min(1.0, max(progress, self._spent_time())) if self.settings.max_minutes else progress
+        )
 
-    def _check_limits(self) -> float:
-        """Note when the training is over; returns the seconds, the same on all ranks."""
-        seconds = self.seconds
-        if self.settings.max_minutes:
-            seconds = self.ranks.from_first(seconds)
-            if seconds >= SECONDS_PER_MINUTE * self.settings.max_minutes:
-                self.position.finished = "max_minutes"
-        if self.position.step >= self.total_steps:
-            is_last = self.position.step >= self.settings.epochs * self.steps_per_epoch
-            self.position.finished = "epochs" if is_last else "max_steps"
-        return seconds
+    def _spent_time(self) -> float:
+        """The fraction of `max_minutes` that is over, the same on all ranks."""
+        return self.ranks.from_first(self.seconds) / (60 * self.settings.max_minutes)
+
+    def _note_end(self) -> None:
+        """Note when the training is over, and why."""
+        position = self.position
+        if self.settings.max_minutes and self._spent_time() >= 1:
+            position.finished = "max_minutes"
+        if position.step >= self.total_steps:
+            is_last = position.step >= self.settings.epochs * self.steps_per_epoch
+            position.finished = "epochs" if is_last else "max_steps"
 
     def _validation_is_due(self) -> bool:
         step = self.position.step
@@ -263,23 +261,21 @@ class Training:
         return step == 0 or bool(self.position.finished) or place in self._validation_steps
 
     def _validate(self) -> ValidationReport:
-        with self.average.in_place():
-            found: Expectation | None = None
-            if self.tweets.num_validation:
-                found = validate(self.learner, self.tweets, self.ranks)
-            is_best = self._note_best(found.loss if found else None)
         position = self.position
+        found: dict[str, Any] = {"loss": None}
+        with self.in_place(self.averages):
+            if self.tweets.num_validation:
+                found = validate(self.learner, self.tweets, self.ranks)._asdict()
+            is_best = self._note_best(found["loss"])
         since = position.losses[max(position.validated_step, 0) :]
         position.validated_step = position.step
         report = ValidationReport(
             step=position.step,
             epoch=position.step / self.steps_per_epoch,
             training_loss=math.fsum(since) / len(since) if since else None,
-            loss=found and found.loss,
-            bits_per_character=found and found.bits_per_character,
-            eos_bits_per_character=found and found.eos_bits_per_character,
             is_best=is_best,
             seconds=self.seconds,
+            **found,
         )
         position.history.append(dataclasses.asdict(report))
         return report
@@ -290,17 +286,10 @@ class Training:
         if loss is None or loss < position.best_loss:
             position.best_loss = math.inf if loss is None else loss
             position.best_step = position.step
-            self._keep_best()
+            for name, parameter in self.parameters.items():
+                self.best_weights[name] = parameter.detach().to("cpu", copy=True)
             return True
-        since_best = position.step - position.best_step
         patience = math.floor(self.settings.patience * self.steps_per_epoch)
-        if self.settings.patience and since_best >= patience:
+        if self.settings.patience and position.step - position.best_step >= patience:
             position.finished = position.finished or "patience"
         return False
-
-    def _keep_best(self) -> None:
-        if not self.best_weights:
-            self.best_weights = {n: p.detach().cpu().clone() for n, p in self.parameters.items()}
-            return
-        for name, parameter in self.parameters.items():
-            self.best_weights[name].copy_(parameter.detach())

@@ -80,10 +80,10 @@ def packed_attention(
     from transformers import AttentionInterface
 
     attend = AttentionInterface()["sdpa"]
-    if layout is not None and query.is_cpu and torch.is_autocast_enabled("cpu"):
-        attend = plain_attention
     if layout is None:
         return attend(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
+    if query.is_cpu and torch.is_autocast_enabled("cpu"):
+        attend = plain_attention
     mask = _window_mask(kwargs.get("sliding_window"), layout)
     query, key, value = (_to_rows(heads, layout) for heads in (query, key, value))
     output, _ = attend(module, query, key, value, mask, **kwargs)  # (B, T, H, D)

@@ -14,7 +14,7 @@ from tweetgen.errors import TweetgenError, first_line
 
 @dataclasses.dataclass(frozen=True)
 class Ranks:
-    """This process among `size`; with one process every method returns at once."""
+    """This process among `size`; one process alone waits for nobody."""
 
     rank: int = 0
     size: int = 1
@@ -24,19 +24,19 @@ class Ranks:
         """Whether this process prints and saves."""
         return self.rank == 0
 
-    def sum(self, tensor: Tensor) -> None:
-        """Replace a tensor by its sum over all ranks, the same bits on each."""
-        if self.size > 1:
-            with _failure_elsewhere():
-                torch.distributed.all_reduce(tensor)
+    def sum(self, *tensors: Tensor) -> None:
+        """Replace tensors by their sums over all ranks, the same bits on each.
 
-    def sum_all(self, tensors: list[Tensor]) -> None:
-        """As `sum` for many tensors, all on their way at once."""
-        if self.size > 1:
-            with _failure_elsewhere():
-                works = [torch.distributed.all_reduce(t, async_op=True) for t in tensors]
-                for work in works:
-                    work.wait()
+        A rank that fails has said why; the others, whose connection breaks, end silently.
+        """
+        if self.size == 1:
+            return
+        try:
+            works = [torch.distributed.all_reduce(tensor, async_op=True) for tensor in tensors]
+            for work in works:
+                work.wait()
+        except RuntimeError as error:
+            raise SystemExit(1) from error
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -64,16 +64,12 @@ class Ranks:
 
     def any(self, wish: bool) -> bool:
         """Whether at least one rank says so: all ranks take the same way."""
-        if self.size == 1:
-            return wish
         votes = torch.tensor(float(wish))
         self.sum(votes)
         return bool(votes)
 
     def from_first(self, value: float) -> float:
         """Rank 0's value, on every rank."""
-        if self.size == 1:
-            return value
         tensor = torch.tensor(value if self.is_first else 0.0, dtype=torch.float64)
         self.sum(tensor)
         return float(tensor)
@@ -101,12 +97,3 @@ def ranks() -> Iterator[Ranks]:
         yield Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size())
     finally:
         torch.distributed.destroy_process_group()
-
-
-@contextmanager
-def _failure_elsewhere() -> Iterator[None]:
-    """A rank that fails has said why; the others, whose connection breaks, end silently."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise SystemExit(1) from error

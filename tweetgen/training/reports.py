@@ -15,7 +15,7 @@ class StepReport:
     seconds: float  # since training began, earlier runs included
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ValidationReport:
     """The model after `step` steps; the numbers are None where no tweets are held out."""
 
@@ -23,8 +23,8 @@ class ValidationReport:
     epoch: float  # 0 before training, 1.5 in the middle of the second
     training_loss: float | None  # mean since the last report of this kind, nats a token
     loss: float | None  # nats a token, EOS included
-    bits_per_character: float | None  # EOS included
-    eos_bits_per_character: float | None  # the part of it that EOS costs
+    bits_per_character: float | None = None  # EOS included
+    eos_bits_per_character: float | None = None  # the part of it that EOS costs
     is_best: bool
     seconds: float
 

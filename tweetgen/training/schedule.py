@@ -25,11 +25,6 @@ def learning_rate(step: int, progress: float, peak: float, settings: TrainingSet
     return rate
 
 
-def total_steps(settings: TrainingSettings, steps_per_epoch: int) -> int:
-    """After how many steps training ends at the latest."""
-    return min(filter(None, (settings.epochs * steps_per_epoch, settings.max_steps)))
-
-
 def default_lora_rank(num_parameters: int) -> int:
     """The rank of the adapters for a model of this size; 0: train its weights themselves."""
     return LORA_RANK if num_parameters >= LARGE_MODEL else 0
@@ -40,9 +35,9 @@ def default_learning_rate(num_parameters: int, is_lora: bool = False) -> float:
 
     A power law through the best of two sweeps. Of 2e-4, 4e-4, 8e-4 and 1.6e-3 for models/base, 500
     steps on two voices, 4e-4 and 8e-4 differed by less than 0.01 bits per character (with a cosine,
-    and of the last weights: tests/benchmarks/results/learning_rate.json). Of 1.4e-4, 2.8e-4, 5.6e-4
-    and 1.1e-3 for SmolLM2-135M, 50 steps on one of them, the first two gave 1.467 and 1.460, the
-    others 1.496 and 1.709, and a parabola is lowest at 2.2e-4 (learning_rate_smollm2.json).
+    and of the last weights). Of 1.4e-4, 2.8e-4, 5.6e-4 and 1.1e-3 for SmolLM2-135M, 50 steps on one
+    of them, the first two gave 1.467 and 1.460, the others 1.496 and 1.709, and a parabola is
+    lowest at 2.2e-4. tests/benchmarks/sweep_learning_rate.py measures such sweeps.
 
     Adapters want twelve times as much: of 8e-4, 1.5e-3 and 2.5e-3 for those of SmolLM2-135M, 40
     steps on the same voice, the last gave 1.42, the others 1.44 and 1.48.
