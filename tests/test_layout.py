@@ -25,10 +25,13 @@ TWEETS = ["Good morning everyone", "Rain, again", "so tired of this", "what a ga
         "id,text\n1,Good morning everyone\n2,\"Rain, again\"",
         "text,label\nGood morning everyone,1\n\"Rain, again\",0\n\x1a",
         "id,text\n12345678901234567890123,Good morning everyone\n1,Rain, again\n",
+        'id, "text"\n1, "Good morning everyone"\n2, "Rain, again"\n',
+        '"n"\t"note"\n"1"\tGood morning everyone\n"2"\tRain, again\n"3"\t"a" b c\n',
     ],
     ids=["tab", "sep-line", "pipe", "blank-lines", "three-headers", "cr-cr-lf", "cr", "cr-and-lf",
          "r-names",
-         "padded", "empty-columns", "no-end", "dos-end", "huge-id"],
+         "padded", "empty-columns", "no-end", "dos-end", "huge-id",
+         "padded-header", "raw-tab-header"],
 )  # fmt: skip
 def test_a_table_gives_its_tweets(tmp_path, content):
     assert texts(write(tmp_path, "a.dat", content))[:2] == TWEETS[:2]
@@ -168,6 +171,22 @@ def test_row_numbers_without_a_name_do_not_shift_the_columns(tmp_path):
     path = write(tmp_path, "a.csv", '"id","text"\n' + rows)
     assert texts(path) == [f"Good morning {row}" for row in range(1, 8)]
     assert len(told(path)) == 1
+
+
+def test_quoted_row_numbers_of_chosen_rows_do_not_shift_the_columns(tmp_path):
+    rows = "".join(f'"{row}","12{row}","Good morning {row}"\n' for row in (3, 7, 8))
+    path = write(tmp_path, "a.csv", '"id","text"\n' + rows)
+    assert texts(path) == ["Good morning 3", "Good morning 7", "Good morning 8"]
+
+
+def test_the_line_below_the_header_of_a_markdown_table_is_no_tweet(tmp_path):
+    rows = "| 1 | Good morning |\n| 2 | Rain, again |\n"
+    path = write(tmp_path, "a.md", "| id | text |\n|----|:---:|\n" + rows)
+    assert [text.strip() for text in texts(path)] == ["Good morning", "Rain, again"]
+
+
+def test_a_single_row_with_quoted_fields_is_a_table(tmp_path):
+    assert texts(write(tmp_path, "a.csv", '0,"Good morning, all",x\n')) == ["Good morning, all"]
 
 
 def test_cells_that_a_spreadsheet_left_out_at_the_end_are_empty(tmp_path):

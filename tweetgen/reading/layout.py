@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -23,6 +23,12 @@ SEPARATORS = (",", "\t", ";", "|")
 KNOWN_NAMES = frozenset((*TEXT_NAMES, *DATE_NAMES, *OTHER_NAMES))
 HEADER_CELL = re.compile(r"[@#*]?[^\W\d][\w .:/()%'’&?+$-]{0,59}|#|")
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?')  # Excel's own first line
+# What the cells of the row below a header may all be, and how many rows the header then has:
+# the Orange toolkit's types of columns, above their roles; a line of a Markdown table
+BELOW_HEADER = {
+    re.compile("discrete|continuous|string|time|[dcst]"): 3,
+    re.compile(" *:?-+:? *|"): 2,
+}
 DIGIT_RUN = re.compile("[0-9]+")
 LETTER_RUN = re.compile(r"[^\W\d_]+")
 QUOTED_FIELD = re.compile(r'"(?:[^"]++|"")*+"')
@@ -33,8 +39,6 @@ MAX_PREAMBLE = 30  # lines above a header: "Report:,Bulk Mentions Download"
 MIN_TYPED_ROWS = 8  # fewer say nothing about the values of a column
 MIN_SHARE = 0.9  # of rows that must have the same number of fields
 LONG_NUMBER = 6  # digits: an id, which no line of a text begins with by chance
-# The second of three header rows in files of the Orange toolkit
-COLUMN_TYPES = frozenset(("discrete", "continuous", "string", "time", *"dcst"))
 
 
 class Row(NamedTuple):
@@ -46,15 +50,18 @@ class Row(NamedTuple):
     strict: bool  # it keeps the rules of CSV
 
 
-Rating = tuple[bool, bool, float, int]  # header known, plainly a table, share that fits, columns
-
-
 class Layout(NamedTuple):
     """A table's layout, its text column still unknown, and the sample's rows below the header."""
 
     table: Table
     rows: list[Row]
-    rating: Rating
+    rating: tuple[bool, bool, float]  # header known, plainly a table, share of rows that fit
+
+    def order(self) -> tuple[int, int]:
+        """How many rows are in order less the others, then how few columns there are."""
+        width = self.table.num_columns
+        fit = (row.strict and len(row.fields) == width for row in self.rows)
+        return sum(1 if fits else -1 for fits in fit), -width
 
 
 def find_layout(
@@ -73,27 +80,22 @@ def find_layout(
     declared = SEPARATOR_LINE.fullmatch(lines[0])
     first = 1 if declared else 0
     given = separator or (declared[1] if declared else "")
-    must = must or bool(given)
-    few = lines[: first + CHOOSING_LINES]
-    all_few = is_complete and len(few) == len(lines)
-    found = []
-    for candidate in [given] if given else SEPARATORS:
-        rows = _rows(few, first, Table(separator=candidate, names=[]), all_few)
-        if rows and (layout := _layout(rows, candidate, must, is_named)):
-            found.append(layout)
+    few, must = lines[: first + CHOOSING_LINES], must or bool(given)
+    whole = is_complete and few == lines
+    found = _layouts(few, first, given or SEPARATORS, whole, must, is_named)
     if not found:
         return None
-    separator = max(found, key=lambda layout: layout.rating).table.separator
-    rows = _rows(lines, first, Table(separator=separator, names=[]), is_complete)
-    best = _layout(rows, separator, True, True)
-    return _refined(best, lines, first, is_complete, in_cells) if best else None
+    rough = max(found, key=lambda layout: (layout.rating, layout.table.num_columns))
+    found = _layouts(lines, first, rough.table.separator, is_complete, True, True)
+    best = max(found, key=lambda layout: (layout.rating, layout.order()))
+    return _below_header(best, first, in_cells)
 
 
 def layout_of_rows(rows: list[list[str]]) -> Layout | None:
     """The layout of rows that are cells already, as of a spreadsheet."""
     found = [Row(line, "", row, True) for line, row in enumerate(rows) if any(row)]
-    layout = _layout(found, ",", True, True) if found else None
-    return _with_header_removed(layout) if layout else None
+    layout = _layout(found, Table(separator=","), True, True) if found else None
+    return layout and _below_header(layout, 0, False)
 
 
 def _is_in_cells(text: str) -> bool:
@@ -107,10 +109,42 @@ def _is_in_cells(text: str) -> bool:
     return is_header and cells > (len(lines) - 1) / 2
 
 
+def _layouts(
+    lines: list[str],
+    first: int,
+    separators: Sequence[str],
+    is_complete: bool,
+    must: bool,
+    is_named: bool,
+) -> list[Layout]:
+    """The layouts under which lines from `first` on are a table."""
+    return [
+        layout
+        for table in _candidates(lines[first:], separators)
+        if (rows := _rows(lines, first, table, is_complete))
+        and (layout := _layout(rows, table, must, is_named))
+    ]
+
+
+def _candidates(lines: list[str], separators: Sequence[str]) -> Iterator[Table]:
+    """The separators, and the ways of quoting that lines show any sign of; the usual one first."""
+    for separator in separators:
+        table = Table(separator=separator)
+        yield table
+        if separator == "\t":
+            num_tabs = {line.count("\t") for line in lines if not is_blank(line)}
+            if len(num_tabs) == 1 and 0 not in num_tabs:
+                yield replace(table, quoted=False)
+            continue
+        if any(f'{separator} "' in line for line in lines):
+            yield replace(table, padded=True)
+        if any('\\"' in line for line in lines):
+            yield replace(table, backslash=True)
+
+
 def _rows(lines: list[str], first: int, table: Table, is_complete: bool) -> list[Row]:
     """The rows of a sample but blank ones, their fields by the rules or, failing that, raw."""
-    lines = lines[first:]
-    found, open_line = find_records(lines, table)
+    found, open_line = find_records(lines[first:], table)
     records = [
         (first + line, record.rstrip("\r"))
         for line, record in found
@@ -127,29 +161,35 @@ def _row(line: int, record: str, table: Table) -> Row:
     return Row(line, record, fields[0] if fields else record.split(table.separator), bool(fields))
 
 
-def _layout(rows: list[Row], separator: str, must: bool, is_named: bool) -> Layout | None:
-    """The layout of rows cut by a separator, the header first; None if they are no table."""
+def _layout(rows: list[Row], table: Table, must: bool, is_named: bool) -> Layout | None:
+    """The layout of rows cut like this, the header first; None if they are no table."""
     rows = _below_preamble(rows)
-    head, body = rows[0].fields, rows[1:]
+    body = rows[1:]
+    head = tuple(cell if table.quoted else cell.strip('"') for cell in rows[0].fields)
     if len(head) > MAX_COLUMNS:
         return None
+
     num_wide = sum(len(row.fields) >= len(head) for row in body)
     num_known = _num_known(head)
     if num_known > 1 or (num_known and num_wide >= len(body) / 2):
-        table = Table(separator=separator, names=head, has_header=True)
-        return Layout(table, rows, (True, True, 1.0, len(head)))
+        table = replace(table, names=head, has_header=True)
+        return Layout(table, rows, (True, True, 1.0))
     widths = Counter(len(row.fields) for row in rows)
     width, num_fitting = max(widths.items(), key=lambda item: (item[1], item[0]))
     share = num_fitting / len(rows)
     fits = share >= MIN_SHARE or (share >= 0.5 and width == min(widths))
-    is_small = is_named and share == 1 and 1 < len(rows) < MIN_ROWS and width > 1
-    evident = fits and (is_small or _is_evident(rows, width, separator))
+    is_small = is_named and share == 1 and width > 1 and len(rows) < MIN_ROWS
+    is_small = is_small and (len(rows) > 1 or _has_quoted_field(rows[0]))
+    evident = fits and (is_small or _is_evident(rows, width, table.separator))
     if not must and not evident:
         return None
-    has_header = _has_header(rows, width)
-    names = head if has_header else [""] * width
-    table = Table(separator=separator, names=names, has_header=has_header)
-    return Layout(table, rows, (False, evident, share, width))
+    has_header = _has_header([cell.strip() for cell in head], body, width)
+    table = replace(table, names=head if has_header else ("",) * width, has_header=has_header)
+    return Layout(table, rows, (False, evident, share))
+
+
+def _has_quoted_field(row: Row) -> bool:
+    return row.strict and len(row.record) > sum(map(len, row.fields)) + len(row.fields) - 1
 
 
 def _below_preamble(rows: list[Row]) -> list[Row]:
@@ -205,70 +245,63 @@ def _is_typed(values: list[str]) -> bool:
     return few and all(len(value) <= 30 and value.count(" ") <= 2 for value in filled)
 
 
-def _has_header(rows: list[Row], width: int) -> bool:
+def _has_header(head: list[str], rows: list[Row], width: int) -> bool:
     """Whether the first row, though of unknown names, is a header and surely no tweet."""
-    head, body = rows[0].fields, [row.fields for row in rows[1:] if len(row.fields) >= width]
-    if len(head) != width or not body or not all(HEADER_CELL.fullmatch(c.strip()) for c in head):
+    body = [row.fields for row in rows if len(row.fields) >= width]
+    if len(head) != width or not body or not all(map(HEADER_CELL.fullmatch, head)):
         return False
     below = [[fields[column].strip() for fields in body] for column in range(width)]
-    if any(head[i].strip() and head[i].strip() in below[i] for i in range(width)):
+    if any(name and name in values for name, values in zip(head, below, strict=True)):
         return False
-    if any(head[i].strip() and all(map(NUMBER.fullmatch, below[i])) for i in range(width)):
+    if any(name and all(map(NUMBER.fullmatch, v)) for name, v in zip(head, below, strict=True)):
         return True
     words = [sum(len(value.split()) for value in column) / len(body) for column in below]
-    text = words.index(max(words))
-    return max(words) >= 3 and len(head[text].split()) == 1
+    return max(words) >= 3 and len(head[words.index(max(words))].split()) == 1
 
 
-def _refined(
-    layout: Layout, lines: list[str], first: int, is_complete: bool, in_cells: bool
-) -> Layout:
-    """The layout with its quoting, odd widths and header rows seen to."""
-    table = _with_quoting(layout, lines, first, is_complete)
-    rows = layout.rows
-    if table != layout.table:
-        above = rows[0].line
-        rows = [row for row in _rows(lines, first, table, is_complete) if row.line >= above]
-        if table.has_header:
-            table = replace(table, names=rows[0].fields)
-    table = replace(table, in_cells=in_cells, header_lines=first)
-    return _with_header_removed(Layout(table, rows, layout.rating))
-
-
-def _with_header_removed(layout: Layout) -> Layout:
-    table, rows = layout.table, layout.rows
-    below = table.header_lines
+def _below_header(layout: Layout, first: int, in_cells: bool) -> Layout:
+    """The layout with the rows below the header, and with a name for each of their columns."""
+    table, rows, lines_above = layout.table, layout.rows, first
     if table.has_header:
-        types = rows[1].fields if len(rows) > 1 else []
-        three = len(types) > 1 and all(cell in COLUMN_TYPES for cell in types)
-        head, rows = rows[: 3 if three else 1], rows[3 if three else 1 :]
-        below = head[-1].line + head[-1].record.count("\n") + 1
-    names = _real_names(table, rows)
+        second = rows[1].fields if len(rows) > 1 else []
+        kinds = (
+            number for kind, number in BELOW_HEADER.items() if all(map(kind.fullmatch, second))
+        )
+        num_headers = next(kinds, 1) if len(second) > 1 and any(second) else 1
+        last = rows[:num_headers][-1]
+        rows, lines_above = rows[num_headers:], last.line + last.record.count("\n") + 1
     numeric = bool(rows) and all(NUMBER.fullmatch(row.fields[0]) for row in rows)
-    table = replace(table, names=names, header_lines=below, numeric_start=numeric)
+    table = replace(
+        table,
+        names=_all_names(table, rows),
+        header_lines=lines_above,
+        numeric_start=numeric,
+        in_cells=in_cells,
+    )
     return layout._replace(table=table, rows=rows)
 
 
-def _with_quoting(layout: Layout, lines: list[str], first: int, is_complete: bool) -> Table:
-    """The table with the way of quoting under which most rows are in order."""
-    table, width = layout.table, layout.table.num_columns
-    if table.separator == "\t":
-        filled = [row.record for row in layout.rows]
-        physical = [line.rstrip("\r") for line in lines[first:] if line.strip("\r ")]
-        raw = width > 1 and all(line.count("\t") == width - 1 for line in physical)
-        ill = any(not row.strict for row in layout.rows) or len(filled) != len(physical)
-        return replace(table, quoted=not (raw and ill))
-    tables = [table]
-    if any(f'{table.separator} "' in row.record for row in layout.rows):
-        tables.append(replace(table, padded=True))
-    if any('\\"' in row.record for row in layout.rows):
-        tables.append(replace(table, backslash=True))
+def _all_names(table: Table, rows: list[Row]) -> tuple[str, ...]:
+    """The names of columns with those that the header lacks: row numbers, empty ones at the end."""
+    names, width = table.names, table.num_columns
+    wider = len(rows[0].fields) if rows else 0
+    odd = any(len(row.fields) != wider or not row.strict for row in rows)
+    if not table.has_header or wider <= width or odd:
+        return names
+    if all(not any(row.fields[width:]) for row in rows):
+        return names + ("",) * (wider - width)
+    return ("", *names) if wider == width + 1 and _are_row_numbers(rows) else names
 
-    def order(table: Table) -> int:
-        rows = _rows(lines, first, table, is_complete)
-        return sum(1 if row.strict and len(row.fields) == width else -1 for row in rows)
 
-    return max(tables, key=order) if len(tables) > 1 else table
+def _are_row_numbers(rows: list[Row]) -> bool:
+    """Whether rows begin with the numbers that R writes and gives no name: quoted, or in turn."""
+    starts = [row.fields[0] for row in rows]
+    if not all(start.isdecimal() for start in starts):
+        return False
+    numbers = list(map(int, starts))
+    if all(row.record.startswith('"') for row in rows):
+        return numbers == sorted(set(numbers))
+    return len(rows) >= 5 and numbers == list(range(numbers[0], numbers[0] + len(rows)))
 
 
 def with_text(layout: Layout, text: int, date: int, sample: str) -> Table:
@@ -334,20 +367,3 @@ def _few_shapes(values: Sequence[str]) -> str:
         if len(shapes) > 8 or not DIGIT_RUN.search(letters):
             return ""
     return "|".join(sorted(shapes))
-
-
-def _real_names(table: Table, records: list[Row]) -> Sequence[str]:
-    """The names of columns with those that the header lacks: row numbers, empty ones at the end."""
-    width, names = table.num_columns, list(table.names)
-    rows = [row.fields for row in records]
-    wider = len(rows[0]) if rows else 0
-    odd = any(len(row.fields) != wider or not row.strict for row in records)
-    if not table.has_header or wider <= width or odd:
-        return names
-    numbers = [row[0] for row in rows]
-    starts = [[str(number) for number in range(start, start + len(rows))] for start in (0, 1)]
-    if all(not any(row[width:]) for row in rows):
-        return names + [""] * (wider - width)
-    if wider == width + 1 and len(rows) >= 5 and numbers in starts:
-        return ["", *names]  # R writes the numbers of rows without a name
-    return names
