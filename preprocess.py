@@ -9,7 +9,6 @@ and text column are found by looking. Then: clean, drop copies, encode, hold out
 import argparse
 import gc
 import json
-import sys
 
 from tweetgen import console
 from tweetgen.files import check_outputs
@@ -102,4 +101,4 @@ def main(argv: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     gc.disable()  # looking for cycles took a tenth of the time
-    sys.exit(main())
+    console.end(main())

@@ -1,10 +1,12 @@
 """The user's side: flags, exit codes, one-line errors, and printing that is safe."""
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
 import functools
 import math
+import os
 import re
 import signal
 import sys
@@ -124,6 +126,14 @@ def settings_from(arguments: argparse.Namespace, settings: type[Settings]) -> Se
     """The settings object that the parsed flags describe."""
     fields = dataclasses.fields(settings)  # type: ignore[arg-type]
     return settings(**{field.name: getattr(arguments, field.name) for field in fields})
+
+
+def end(code: int) -> NoReturn:
+    """End the process at once: to free a million strings one by one takes a second."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 def command(prog: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
