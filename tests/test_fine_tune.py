@@ -377,6 +377,15 @@ def test_a_stop_is_saved_though_nobody_reads_the_messages(data):
     assert names() == ["a.resume.pt"]
 
 
+def test_a_stop_between_the_last_step_and_the_model_file_leaves_the_model(data, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop = lambda texts: os.kill(os.getpid(), signal.SIGINT)  # noqa: E731
+        patch.setattr(job_module.card, "language_of", stop)
+        assert fine_tune_main() == 130
+    assert names() == ["a.pt"]
+    assert storage.load_model("out/a.pt")["training"]["finished"]
+
+
 def test_a_hang_up_stops_and_saves(data, monkeypatch):
     stop_after(monkeypatch, 2, signal.SIGHUP)
     assert fine_tune_main() == 129

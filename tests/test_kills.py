@@ -154,6 +154,7 @@ def test_a_hundred_kills_lose_nothing(tmp_path):
         "training_kills_survived": kill_trainings(tmp_path / "a", 70, random.Random(1)),
         "preprocessing_kills_survived": kill_preprocessing(tmp_path / "b", 30, random.Random(2)),
     }
+    assert list(results.values()) == [70, 30]
     results["seconds"] = round(time.perf_counter() - begin)
     command = "pytest -m slow tests/test_kills.py"
     RESULTS.write_text(json.dumps(harness.document(command, results), indent=1) + "\n")

@@ -22,6 +22,7 @@ from tweetgen.generation.judging import Fault, Judge
 from tweetgen.generation.model import TweetModel
 from tweetgen.models import check_exportable, export
 from tweetgen.settings import LARGE_MODEL, SamplingSettings, TrainingSettings
+from tweetgen.signals import held
 from tweetgen.text import copies
 from tweetgen.training import Training
 from tweetgen.training.lora import adapters_of, final_weights, frozen_fingerprint
@@ -145,9 +146,10 @@ class FineTuning:
         if not self._is_first:
             return
         with memory_errors(f"to look at the finished model; {GO_ON}"):
-            content, path = self._model_file(), self._files.model
-            self._files.save_model(content)
-            self._files.resume.unlink(missing_ok=True)  # from here on the training is finished
+            with held():  # a stop now loses the card, not the model
+                content, path = self._model_file(), self._files.model
+                self._files.save_model(content)
+                self._files.resume.unlink(missing_ok=True)  # from here on it is finished
             curve.draw(with_suffix(path, ".png"), content["training"])
             self.say(f"wrote {path} ({path.stat().st_size / 1e6:,.0f} MB)")
             model = load(content, self._device)
