@@ -31,6 +31,17 @@ def test_a_tweets_text_is_its_longest_own_form(tmp_path, tweet, expected):
     assert texts(path) == [expected] * 3
 
 
+def test_a_long_text_may_lie_beside_the_object_with_its_start(tmp_path):
+    note = {"note_tweet_results": {"result": {"text": "begins and ends"}}}
+    results = [
+        {"note_tweet": note, "legacy": {"full_text": "begins and…"}},
+        {"legacy": {"full_text": "is short"}},
+    ]
+    entries = [{"content": {"tweet_results": {"result": result}}} for result in results]
+    path = write(tmp_path, "a.json", json.dumps({"data": {"entries": entries}}))
+    assert texts(path) == ["begins and ends", "is short"]
+
+
 @pytest.mark.parametrize("tweet", [{"id": 1}, {"text": 5}, 7])
 def test_a_record_without_a_text_is_left_out(tmp_path, tweet):
     path = write(tmp_path, "a.json", json.dumps([HELLO, {"text": None}, tweet]))

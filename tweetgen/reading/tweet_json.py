@@ -180,20 +180,21 @@ def objects_at(record: Any, place: Place) -> Iterator[dict[str, Any]]:
 
 def _walk(value: Any, path: Path, around: Found) -> Iterator[Found]:
     if isinstance(value, list):
-        for element in value:
-            yield from _walk(element, path, around)
+        for element in value:  # a long text beside a list belongs to none of its elements
+            yield from _walk(element, path, around._replace(longer=""))
         return
     if isinstance(value, dict):
         if (records := as_records(value)) is not None:
             yield from _walk(records, path, around)
             return
-        around = Found(None, around.is_repost or _is_repost(value), _longer_text(value))
+        longer = _longer_text(value) or around.longer
+        around = Found(None, around.is_repost or _is_repost(value), longer)
         if not path:
             yield around._replace(tweet=value)
         elif path[0] == ANY:
             for inner in value.values():
                 if isinstance(inner, HOLDERS):
-                    yield from _walk(inner, path[1:], around)
+                    yield from _walk(inner, path[1:], around._replace(longer=""))
         elif path[0] in value:
             yield from _walk(value[path[0]], path[1:], around)
 
