@@ -42,6 +42,22 @@ def test_a_long_text_may_lie_beside_the_object_with_its_start(tmp_path):
     assert texts(path) == ["begins and ends", "is short"]
 
 
+@pytest.mark.parametrize(
+    "users",
+    [
+        {"ada": {"posts": {"-Na1": 2, "-Na2": 2}}, "bob": {"posts": {"-Nb1": 2}}},
+        {"ada": {"-Na1": 2, "-Na2": 2}, "bob": {"-Nb1": 2}},
+        {"u1": {"2020": {"-Na1": 2}}, "u2": {"2020": {"-Nb1": 2}, "2021": {"-Nb2": 2}}},
+        {"ada": {"posts": {"p1": 2, "p2": 2}, "about": {"text": "I am"}}, "b1": {"posts": {"p3": 2}}},
+    ],
+    ids=["named-level-between", "two-levels-of-ids", "three-levels-of-ids", "something-beside"],
+)
+@pytest.mark.parametrize("wrapper", ["users", "data"])
+def test_objects_keyed_by_ids_at_several_levels_are_all_read(tmp_path, users, wrapper):
+    content = json.dumps({wrapper: users}).replace(": 2", ': {"text": "good morning"}')
+    assert texts(write(tmp_path, "a.json", content)) == ["good morning"] * 3
+
+
 @pytest.mark.parametrize("tweet", [{"id": 1}, {"text": 5}, 7])
 def test_a_record_without_a_text_is_left_out(tmp_path, tweet):
     path = write(tmp_path, "a.json", json.dumps([HELLO, {"text": None}, tweet]))

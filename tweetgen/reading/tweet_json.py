@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from tweetgen.reading.columns import TEXT_NAMES, is_like_text, is_text_name, normalised
@@ -11,6 +12,7 @@ Path = tuple[str, ...]  # keys from a record to the object with the text; lists 
 
 ANY = "*"  # in a path: every key of an object that is keyed by ids or names
 MAX_DEPTH = 40
+ID = re.compile(r".*[0-9].*|.{16,}", re.S)  # a key that is no name: "-NxAbcdefgh", "u17"
 HOLDERS = (dict, list)
 X_KEYS = ("full_text", "text")  # of X's own objects, the better one first
 LAST_KEYS = ("title", "caption", "commenttext", "value")  # where there is no other text at all
@@ -98,16 +100,20 @@ def _text_key(value: dict[str, Any], is_text: Callable[[str], bool]) -> str:
 
 
 def _merged(found: dict[Path, int]) -> dict[Path, int]:
-    """The paths with "*" where they differ in one key only that is an id or a name."""
+    """The paths with "*" for each key that is an id or a name: those that go on alike below it."""
     for position in range(max(map(len, found))):
-        alike: defaultdict[tuple[Path, Path], list[str]] = defaultdict(list)
+        alike: defaultdict[tuple[Path, str], dict[str, list[Path]]] = defaultdict(dict)
         for path in found:
             if len(path) > position:
-                alike[path[:position], path[position + 1 :]].append(path[position])
-        for (before, after), keys in alike.items():
-            if len(keys) > 1 and CONTAINERS.isdisjoint(keys):
-                total = sum(found.pop((*before, key, *after)) for key in keys)
-                found[(*before, ANY, *after)] = total
+                below = path[position + 1] if len(path) > position + 1 else ""
+                group = alike[path[:position], ID.sub(ANY, below)]
+                group.setdefault(path[position], []).append(path)
+        for group in alike.values():
+            if len(group) > 1 and CONTAINERS.isdisjoint(group):
+                for path in chain.from_iterable(group.values()):
+                    number = found.pop(path)
+                    merged = (*path[:position], ANY, *path[position + 1 :])
+                    found[merged] = found.get(merged, 0) + number
     return found
 
 
