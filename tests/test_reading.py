@@ -22,6 +22,25 @@ def test_plain_text_is_one_tweet_a_line(tmp_path):
     assert told(path) == ["a.txt: plain text, UTF-8, 2 tweets"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}\n<|endoftext|>\n{}\n<|endoftext|>\n{}",
+        "{}\n\n</s>\n\n{}\n\n</s>\n\n{}\n\n</s>\n",
+        "{}<|endoftext|>\n{}<|endoftext|>\n{}",
+    ],
+    ids=["lines-of-marks", "blank-lines-too", "at-the-end-of-lines"],
+)
+def test_texts_of_several_lines_stand_between_the_marks_of_a_training_file(tmp_path, content):
+    expected = ["Good morning\nall\nof you", "Rain\nagain\nand again", "so\ntired\nof it"]
+    assert texts(write(tmp_path, "a.txt", content.format(*expected))) == expected
+
+
+def test_a_mark_in_a_sentence_is_no_mark_between_texts(tmp_path):
+    lines = ["never write <s> in a text", "the token <|endoftext|>", *["plain words here"] * 20]
+    assert texts(write(tmp_path, "a.txt", "\n".join(lines))) == lines
+
+
 def test_a_table_is_described_in_one_line(tmp_path):
     path = write(tmp_path, "a.tsv", "id\tTweet Content\n" + "1\tGood morning all\n" * 1200)
     assert told(path) == ["a.tsv: TSV, UTF-8, column 'Tweet Content', 1,200 tweets"]

@@ -11,6 +11,7 @@ from tweetgen.reading.encoding import FILLING, MAX_RECORD
 # "<|startoftext|>", "<|endoftext|>", "<s>", "</s>", "[BOS]", "<eos>": between the texts of a file
 # that an older tool was trained on
 MARK = re.compile(r"<\|\w+\|>|</?s>|<[be]os>|\[[BE]OS\]", re.I)
+TOKEN_AT_EDGE = re.compile(r"^<\|\w+\|>|<\|\w+\|>$")
 LINK = re.compile(r"https?://\S+")
 # Lines that are no sentence, with what they are; after the first sign comes anything.
 STRUCTURES = {
@@ -47,12 +48,18 @@ def are_strings(text: str) -> bool:
 
 
 def has_marks(text: str) -> bool:
-    """Whether the marks of a training file stand between the texts, not in one of them."""
-    num_lines = sum(1 for line in text.split("\n") if line.strip())
+    """Whether the marks of a training file stand between the texts, not in one of them.
+
+    They do where they fill lines, or where as many lines as a tenth begin or end with one.
+    """
     num_marks = sum(1 for _ in MARK.finditer(text))
-    if num_marks and re.search(rf'"(?:{MARK.pattern})', text):  # in the cells of a table
+    if not num_marks or re.search(rf'"(?:{MARK.pattern})', text):  # in the cells of a table
         return False
-    return (num_marks > 1 and num_marks >= num_lines / 2) or bool(MARK.match(text.lstrip()))
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    num_alone = sum(MARK.fullmatch(line) is not None for line in lines)
+    num_at_edges = sum(TOKEN_AT_EDGE.search(line) is not None for line in lines)
+    is_usual = num_at_edges >= len(lines) / 10 or num_marks >= len(lines) / 2
+    return num_alone > 1 or (num_marks > 1 and is_usual) or bool(MARK.match(text.lstrip()))
 
 
 def marked_texts(blocks: Iterable[str]) -> Iterator[list[str]]:
