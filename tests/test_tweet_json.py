@@ -1,6 +1,7 @@
 """Tweets in JSON, in all the forms that X and others give them."""
 
 import json
+import re
 
 import pytest
 
@@ -142,6 +143,23 @@ def test_what_is_no_tweet_is_left_out_and_counted(tmp_path, content, said):
     path = write(tmp_path, "a.json", content)
     assert texts(path)[0] == "all are here"
     assert told(path)[1] == f"  left out: {said}"
+
+
+@pytest.mark.parametrize("first", ["null", "ok", "42", '"started"', "Connected.\n\nGo:"])
+@pytest.mark.parametrize(
+    "content",
+    [TWO * 2, json.dumps([HELLO] * 4), json.dumps([HELLO] * 4, indent=1)],
+    ids=["lines", "array", "indented"],
+)
+def test_foreign_lines_above_json_are_left_out_and_counted(tmp_path, first, content):
+    path = write(tmp_path, "a.json", f"{first}\n{content}")
+    assert len(texts(path)) == 4
+    assert re.match(r"  left out: \d (?:broken record|record without a text)", told(path)[1])
+
+
+def test_many_foreign_lines_above_json_are_an_error_not_plain_text(tmp_path):
+    path = write(tmp_path, "a.txt", "A-header: of the web\n" * 9 + json.dumps([HELLO] * 4))
+    assert "line 1 of a.txt is not valid JSON (no object or array), and 8 more" in refused(path)
 
 
 def test_json_that_is_not_utf8_is_an_error_with_its_line(tmp_path):

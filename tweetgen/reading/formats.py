@@ -28,6 +28,7 @@ from tweetgen.reading.layout import Layout, find_layout, layout_of_rows, with_te
 from tweetgen.reading.plain import (
     are_strings,
     has_marks,
+    is_mostly_json,
     lines_of,
     marked_texts,
     refuse_structure,
@@ -47,6 +48,9 @@ from tweetgen.settings import ReadingSettings
 SAMPLE_LINES = 10_000  # looking at more of them took seconds where rows are short
 SAMPLE_TWEETS = 500
 HEAD_CHARACTERS = 2**18  # looked at before a format is chosen, at least
+LOOKED_AT = 2**14  # characters that tell what stands below foreign lines
+MAX_FOREIGN = 30  # lines above JSON
+SPACE = "\ufeff \t\r\n" + FILLING
 MAX_ODD, MAX_ODD_SHARE = 3, 0.01  # records without a text that a dump may have
 
 JSON_ARRAY = re.compile(r"\s*\[\s*[\[{\"\]]")
@@ -115,8 +119,21 @@ class _File:
 
 
 def _format(file: _File) -> str:
-    """The format by how the text begins; "" for lines, which may still turn out a table."""
-    text = file.head.lstrip("\ufeff \t\r\n" + FILLING)
+    """The format by how the text begins; "" for lines, which may still turn out a table.
+
+    Foreign lines may stand above JSON: "null", "Connected.", the headers of a web answer.
+    """
+    text = file.head.lstrip(SPACE)
+    if found := _format_of(text, file.is_complete):
+        return found
+    for _ in range(MAX_FOREIGN):
+        text = text[:LOOKED_AT].partition("\n")[2].lstrip(SPACE)
+        if found := _format_of(text, False):
+            return found if is_mostly_json(text) else ""
+    return ""
+
+
+def _format_of(text: str, is_complete: bool) -> str:
     while comment := COMMENT.match(text):
         text = text[comment.end() :].lstrip()
     if assigned := ASSIGNMENT.match(text):
@@ -133,7 +150,7 @@ def _format(file: _File) -> str:
         first = _is_json(lines[0].removesuffix(",").rstrip("\r,"))
         second = len(lines) > 1 and JSON_OBJECT.match(lines[1]) is not None
         return "jsonl" if first or (second and lines[0].strip() != "{") else "json"
-    sample = lines if file.is_complete else lines[:-1]
+    sample = lines if is_complete else lines[:-1]
     return "jsonl" if are_strings("\n".join(sample[:100])) else ""
 
 

@@ -171,6 +171,10 @@ class JsonStream:
             yield batch
 
     def _values(self) -> Iterator[Value]:
+        while self._skip() and self._buffer[self._position] not in '[{"':
+            yield Value(self._count_lines(), Broken("no object or array", False))
+            end = self._buffer.find("\n", self._position)
+            self._position = end if end >= 0 else len(self._buffer)
         closers: list[str] = []  # what ends the array or wrapper we are in
         while self._skip():
             start = self._buffer[self._position]

@@ -83,6 +83,13 @@ def lines_of(blocks: Iterable[str]) -> Iterator[list[str]]:
         yield [line.rstrip("\r") for line in lines if line.strip()]
 
 
+def is_mostly_json(text: str) -> bool:
+    """Whether most lines are plainly of JSON or of Python."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    pattern = STRUCTURES["JSON or Python"]
+    return sum(pattern.match(line) is not None for line in lines) > STRUCTURE_SHARE * len(lines)
+
+
 def refuse_structure(text: str, name: str) -> None:
     """Raise TweetgenError if lines are plainly parts of some notation, not sentences.
 

@@ -162,7 +162,7 @@ class Found(NamedTuple):
 def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Found, str]]:
     """The tweets of a record and their texts, at the first path of the place where it has any."""
     if isinstance(record, str):
-        return [(Found(record), record)] if place.paths == ((),) else []
+        return [(Found(record), record)] if place.paths == ((),) and not key else []
     best: list[tuple[Found, str]] = []
     for path in place.paths:
         texts = [(found, text_of(found, key)) for found in _walk(record, path, Found(None))]
