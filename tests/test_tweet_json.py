@@ -24,6 +24,8 @@ CUT = {"text": "a long one that was c…", "truncated": True}
         ({"body": "begins so…", "long_object": {"body": "begins and ends"}}, "begins and ends"),
         ({"text": "RT @a: cu…", "retweeted_status": {"text": "cut off"}}, "RT @a: cu…"),
         ({"content": "", "reblog": {"content": "said by others"}}, "RT @someone: said by others"),
+        ({"text": ["so ", {"type": "bold", "text": "nice"}, " it is"]}, "so nice it is"),
+        ({"text": [{"type": "plain", "text": "so nice"}]}, "so nice"),
         ("a string", "a string"),
     ],
 )
@@ -41,6 +43,17 @@ def test_a_long_text_may_lie_beside_the_object_with_its_start(tmp_path):
     entries = [{"content": {"tweet_results": {"result": result}}} for result in results]
     path = write(tmp_path, "a.json", json.dumps({"data": {"entries": entries}}))
     assert texts(path) == ["begins and ends", "is short"]
+
+
+@pytest.mark.parametrize("key", ["messages", "posts", "content"])
+def test_texts_in_pieces_are_told_from_lists_of_tweets(tmp_path, key):
+    bare = "\n".join(json.dumps({key: [{"text": f"day {day}"}] * day}) for day in (1, 2))
+    assert texts(write(tmp_path, "c.json", bare)) == ["day 1", "day 2", "day 2"]
+    tweets = [{"date": f"2020-01-0{day}", "text": f"day {day}"} for day in range(1, 4)]
+    path = write(tmp_path, "a.json", "\n".join(json.dumps({key: [tweet]}) for tweet in tweets))
+    assert texts(path) == ["day 1", "day 2", "day 3"]
+    tweets[1]["text"] = ["day ", {"type": "bold", "text": "2"}]
+    assert texts(write(tmp_path, "b.json", json.dumps({key: tweets}))) == texts(path)
 
 
 @pytest.mark.parametrize(

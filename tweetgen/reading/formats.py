@@ -37,6 +37,7 @@ from tweetgen.reading.tables import Table, read_rows
 from tweetgen.reading.tweet_json import (
     Place,
     find_place,
+    joined,
     kind_of,
     named,
     objects_at,
@@ -314,7 +315,7 @@ class _Tweets:
 
 
 def _shown_value(tweet: Any, key: str) -> str:
-    value = tweet.get(key) if isinstance(tweet, dict) else None
+    value = joined(tweet.get(key)) if isinstance(tweet, dict) else None
     if isinstance(value, dict) and "$date" in value:  # mongoexport
         value = value["$date"]
     return str(value) if isinstance(value, str | int | float) else ""

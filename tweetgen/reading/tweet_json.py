@@ -16,6 +16,7 @@ ID = re.compile(r".*[0-9].*|.{16,}", re.S)  # a key that is no name: "-NxAbcdefg
 HOLDERS = (dict, list)
 X_KEYS = ("full_text", "text")  # of X's own objects, the better one first
 LAST_KEYS = ("title", "caption", "commenttext", "value")  # where there is no other text at all
+PIECE_KEYS = frozenset(("type", "text", "href", "url", "user_id", "document_id", "language"))
 LONGER = ("extended_tweet", "note_tweet", "long_object", "noteTweet")  # hold the whole long text
 NOT_PLAIN = frozenset(("full_text", *LONGER, "reblog", "reason"))  # more than a text to look at
 # What hangs on a tweet and is another's: never the place where a file has its tweets
@@ -93,10 +94,26 @@ def _texts_below(value: Any, is_text: Callable[[str], bool]) -> Iterator[tuple[P
 
 def _text_key(value: dict[str, Any], is_text: Callable[[str], bool]) -> str:
     """The first key of a text that holds prose; "" if there is none."""
-    for key, text in value.items():
-        if isinstance(text, str) and is_text(key) and (" " in text.strip() or not text.isascii()):
-            return key
+    for key in value:
+        if is_text(key) and isinstance(text := joined(value[key]), str):
+            if " " in text.strip() or not text.isascii():
+                return key
     return ""
+
+
+def joined(text: Any) -> Any:
+    """A text that is written in pieces, as Telegram does, as one; anything else as it is.
+
+    ["see ", {"type": "bold", "text": "this"}] -> "see this"
+    """
+    if not isinstance(text, list):
+        return text
+    pieces = [
+        piece["text"] if isinstance(piece, dict) and {"type", "text"} <= piece.keys() <= PIECE_KEYS
+        else piece
+        for piece in text
+    ]  # fmt: skip
+    return "".join(pieces) if all(isinstance(piece, str) for piece in pieces) else text
 
 
 def _merged(found: dict[Path, int]) -> dict[Path, int]:
@@ -233,7 +250,7 @@ def text_of(found: Found, key: str) -> str | None:
         key = "full_text"
     elif key in X_KEYS and "text" in tweet:
         key = "text"
-    text = tweet.get(key)
+    text = joined(tweet.get(key))
     if text is None and key in tweet:
         text = ""
     if found.is_repost and isinstance(tweet.get("reblog"), dict):
