@@ -2,11 +2,12 @@
 
 import json
 import re
+import time
 
 import pytest
 
 from tests.raw_files import refused, texts, told, write
-from tweetgen.reading import read
+from tweetgen.reading import json_values, read
 from tweetgen.reading.json_values import JsonStream
 from tweetgen.settings import ReadingSettings
 
@@ -204,6 +205,21 @@ def test_a_long_array_is_never_held_whole():
     content = json.dumps({"data": [HELLO] * 10_000})
     sizes = [len(batch) for batch in JsonStream([content], "a.json")]
     assert sizes == [4096, 4096, 10_000 - 2 * 4096]
+
+
+def test_a_value_of_many_blocks_is_read_whole(tmp_path):
+    tweets = [{"id": number, "text": "good morning " * 40} for number in range(36_000)]
+    path = write(tmp_path, "a.json", json.dumps({"name": "ada", "messages": tweets}))
+    start = time.process_time()
+    assert len(texts(path)) == 36_000  # 19 MB
+    assert time.process_time() - start < 5  # measured: 0.5
+
+
+def test_a_value_too_long_for_the_memory_is_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_values, "MAX_VALUE", 2**20)
+    tweets = [{"text": "good morning " * 40} for _ in range(6_000)]
+    path = write(tmp_path, "a.json", "\n" + json.dumps({"messages": tweets}))
+    assert "line 2 of a.json begins a value of JSON of more than 1 MiB. Save" in refused(path)
 
 
 def test_half_of_a_surrogate_pair_is_left_out(tmp_path):

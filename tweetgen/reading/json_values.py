@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
-from tweetgen.reading.encoding import FILLING, MAX_RECORD
+from tweetgen.reading.encoding import FILLING
 
 DECODER = json.JSONDecoder(strict=False)  # raw control characters in strings are common, harmless
 BATCH_VALUES = 4096
@@ -34,6 +34,7 @@ REPR_TEXT = re.compile(
     r"\b(full_text|rawContent|text|content|body)=('(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\")"
 )
 REPR_DATE = re.compile(r"\b(?:created_at|date)=datetime\.datetime\((\d+), (\d+), (\d+)")
+MAX_VALUE = 256 * 2**20  # characters: some exports are one object, read whole
 MAX_LITERAL = 2**22  # characters of one value in Python's notation
 
 
@@ -216,15 +217,16 @@ class JsonStream:
             self._position = match.end()
             return True
 
-    def _fill(self) -> bool:
-        """Take in more text; False at the end."""
-        text = next(self._texts, None)
-        if text is None:
-            return False
+    def _fill(self, num_characters: int = 1) -> bool:
+        """Take in so much more text; False at the end."""
         self._count_lines()
-        self._buffer = self._buffer[self._position :] + text
+        pieces = [self._buffer[self._position :]]
+        num_wanted = len(pieces[0]) + num_characters
+        while sum(map(len, pieces)) < num_wanted and (text := next(self._texts, "")):
+            pieces.append(text)
+        self._buffer = "".join(pieces)
         self._position = self._counted = 0
-        return True
+        return len(pieces) > 1
 
     def _count_lines(self) -> int:
         """The line of the position."""
@@ -235,16 +237,32 @@ class JsonStream:
     def _value(self) -> Any:
         """The value at the position, taking in as much text as it needs; `Broken` if it is cut."""
         while True:
+            num_characters = len(self._buffer) - self._position
             try:
                 value, end = DECODER.raw_decode(self._buffer, self._position)
             except (ValueError, RecursionError) as error:
-                if len(self._buffer) - self._position <= MAX_RECORD and self._fill():
+                # twice as much each time, for a value is read anew from its start
+                if self._goes_on(error) and self._fill(num_characters):
                     continue
                 return self._cut_or_refused(error)
             if end == len(self._buffer) and self._fill():  # 12 may go on as 123
                 continue
             self._position = end
             return opened_string(value)
+
+    def _goes_on(self, error: Exception) -> bool:
+        """Whether more text may mend an error; TweetgenError if the value is too long already."""
+        if not isinstance(error, json.JSONDecodeError):
+            return False
+        at_end = len(self._buffer) - error.pos < LOOK_AHEAD
+        if not at_end and not error.msg.startswith("Unterminated string"):
+            return False
+        if len(self._buffer) - self._position > MAX_VALUE:
+            raise TweetgenError(
+                f"line {self._count_lines():,} of {self._name} begins a value of JSON of more than "
+                f"{MAX_VALUE / 2**20:,.0f} MiB. Save its tweets as JSON lines and give that."
+            )
+        return True
 
     def _cut_or_refused(self, error: Exception) -> Any:
         """`Broken` for a value in which the text ends; TweetgenError for any other."""
