@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.raw_files import refused, texts, told, write
+from tests.raw_files import frame, refused, texts, told, write
 from tweetgen.reading import json_values, read
 from tweetgen.reading.json_values import JsonStream
 from tweetgen.settings import ReadingSettings
@@ -205,6 +205,19 @@ def test_a_long_array_is_never_held_whole():
     content = json.dumps({"data": [HELLO] * 10_000})
     sizes = [len(batch) for batch in JsonStream([content], "a.json")]
     assert sizes == [4096, 4096, 10_000 - 2 * 4096]
+
+
+@pytest.mark.parametrize("key", ["text", "full_text"])
+@pytest.mark.parametrize("odd", [{}, {"extended_tweet": {"full_text": "in full"}}, {"text": ""}, 7])
+def test_tweets_at_the_top_are_read_alike_one_by_one_and_together(tmp_path, key, odd):
+    tweets = [{key: f"day {day} it is", "date": f"2020-05-0{day}"} for day in range(1, 9)]
+    if odd:
+        tweets.append({**tweets[0], **odd} if isinstance(odd, dict) else odd)
+    lines = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, tweets)))
+    nested = write(tmp_path, "b.json", json.dumps({"all": {"tweets": tweets}}))
+    assert texts(lines) == texts(nested)
+    assert frame(lines)["date"].tolist() == frame(nested)["date"].tolist()
+    assert frame(lines)["date"].dt.day.tolist()[:3] == [1, 2, 3]
 
 
 def test_a_value_of_many_blocks_is_read_whole(tmp_path):

@@ -234,11 +234,12 @@ class _Tweets:
         if self._place is None and records:
             self._look([record for record in records if not isinstance(record, Broken)])
         kind = partial(self._described)
-        if not places and not self._date and self._place and self._place.paths == ((),):
-            texts = plain_texts(values, self._key)
+        if self._place and not self._elsewhere:
+            texts = plain_texts(records, self._place, self._key)
             if texts is not None:
                 self._num_records += len(texts)
-                return Part(texts, kind)
+                dates = [_shown_value(record, self._date) for record in records if self._date]
+                return Part(texts, kind, dates, self._order)
         lines = [place.line for place in places] if places else range(line, line + len(values))
         return self._slowly(records, lines, kind)
 
