@@ -63,7 +63,10 @@ def test_texts_in_pieces_are_told_from_lists_of_tweets(tmp_path, key):
         {"ada": {"posts": {"-Na1": 2, "-Na2": 2}}, "bob": {"posts": {"-Nb1": 2}}},
         {"ada": {"-Na1": 2, "-Na2": 2}, "bob": {"-Nb1": 2}},
         {"u1": {"2020": {"-Na1": 2}}, "u2": {"2020": {"-Nb1": 2}, "2021": {"-Nb2": 2}}},
-        {"ada": {"posts": {"p1": 2, "p2": 2}, "about": {"text": "I am"}}, "b1": {"posts": {"p3": 2}}},
+        {
+            "ada": {"posts": {"p1": 2, "p2": 2}, "about": {"text": "I am"}},
+            "b1": {"posts": {"p3": 2}},
+        },
     ],
     ids=["named-level-between", "two-levels-of-ids", "three-levels-of-ids", "something-beside"],
 )

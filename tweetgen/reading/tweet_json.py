@@ -19,7 +19,8 @@ X_KEYS = ("full_text", "text")  # of X's own objects, the better one first
 LAST_KEYS = ("title", "caption", "commenttext", "value")  # where there is no other text at all
 PIECE_KEYS = frozenset(("type", "text", "href", "url", "user_id", "document_id", "language"))
 LONGER = ("extended_tweet", "note_tweet", "long_object", "noteTweet")  # hold the whole long text
-NOT_PLAIN = frozenset(("full_text", *LONGER, "reblog", "reason", "object"))  # more than a text to look at
+# Keys of objects where there is more than a text to look at
+NOT_PLAIN = frozenset(("full_text", *LONGER, "reblog", "reason", "object"))
 # What hangs on a tweet and is another's: never the place where a file has its tweets
 OF_OTHERS = re.compile(
     r"retweet|quoted|^quote$|^reblog$|^reply$|^parent$|^root$|^embed|^includes$|^entities$|^card$"
@@ -96,9 +97,9 @@ def _texts_below(value: Any, is_text: Callable[[str], bool]) -> Iterator[tuple[P
 def _text_key(value: dict[str, Any], is_text: Callable[[str], bool]) -> str:
     """The first key of a text that holds prose; "" if there is none."""
     for key in value:
-        if is_text(key) and isinstance(text := joined(value[key]), str):
-            if " " in text.strip() or not text.isascii():
-                return key
+        text = joined(value[key]) if is_text(key) else None
+        if isinstance(text, str) and (" " in text.strip() or not text.isascii()):
+            return key
     return ""
 
 
@@ -181,8 +182,8 @@ def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Found, str]]:
     """The tweets of a record and their texts, at the first path of the place where it has any."""
     if isinstance(record, str):
         return [(Found(record), record)] if place.paths == ((),) and not key else []
-    if isinstance(record, dict) and (texts := plain_texts([record], place, key)):
-        return [(Found(record), texts[0])]
+    if isinstance(record, dict) and (plain := plain_texts([record], place, key)):
+        return [(Found(record), plain[0])]
     best: list[tuple[Found, str]] = []
     for path in place.paths:
         texts = [(found, text_of(found, key)) for found in _walk(record, path, Found(None))]
