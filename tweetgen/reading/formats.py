@@ -405,7 +405,7 @@ def _sheet_parts(
     sheet: str, content: bytes, name: str, settings: ReadingSettings
 ) -> Iterator[Part]:
     """The texts of a spreadsheet, or of a column file such as Parquet."""
-    rows = sheets.read(sheet, content, name)
+    rows, unread = sheets.read(sheet, content, name)
     layout = layout_of_rows(rows)
     if layout is None or not layout.rows:
         raise TweetgenError(f"{name} holds no tweets. Give a file with tweets.")
@@ -413,6 +413,6 @@ def _sheet_parts(
     fields = [row.fields for row in layout.rows]
     table = with_text(layout, text, date, "")
     dates = [row[date] for row in fields] if date >= 0 else []
-    yield Part(
-        [row[text] for row in fields], lambda: f"{sheet}, {_column_said(table)}", dates, order
-    )
+    texts, left_out = [row[text] for row in fields], Counter(f"sheet {other!r}" for other in unread)
+    kind = f"{sheet}, {_column_said(table)}"
+    yield Part(texts, lambda: kind, dates, order, left_out=left_out)
