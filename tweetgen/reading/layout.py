@@ -214,6 +214,8 @@ def _num_known(head: Sequence[str]) -> int:
     """The number of well-known names in a first row; 0 if it is none of names for sure."""
     if not all(HEADER_CELL.fullmatch(cell.strip()) for cell in head):
         return 0
+    if len(head) == 1 and head[0].rstrip().endswith(":"):  # "tweets:" begins a list in YAML
+        return 0
     names = [normalised(cell) for cell in head]
     known = [name for name in names if name in KNOWN_NAMES]
     return len(known) if len(known) > 1 or any(name in TEXT_NAMES for name in known) else 0
