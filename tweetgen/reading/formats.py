@@ -9,41 +9,20 @@ from itertools import chain
 from typing import Any
 
 from tweetgen.errors import TweetgenError
-from tweetgen.reading import sheets
+from tweetgen.reading import plain, sheets, tweet_json
 from tweetgen.reading.archives import Stream
 from tweetgen.reading.columns import Sample, find_date, find_text
 from tweetgen.reading.encoding import BLOCK_BYTES, FILLING, MAX_RECORD, TextBlocks
 from tweetgen.reading.json_values import (
-    ASSIGNMENT,
-    COMMENT,
-    OBJECT_REPR,
-    PYTHON_START,
+    ARCHIVE_VARIABLE,
     Broken,
     JsonStream,
-    Value,
+    format_of,
     lines_of_json,
-    parse_value,
 )
 from tweetgen.reading.layout import Layout, find_layout, layout_of_rows, with_text
-from tweetgen.reading.plain import (
-    are_strings,
-    has_marks,
-    is_mostly_json,
-    lines_of,
-    marked_texts,
-    refuse_structure,
-)
 from tweetgen.reading.tables import Table, read_rows
-from tweetgen.reading.tweet_json import (
-    Place,
-    find_place,
-    joined,
-    kind_of,
-    named,
-    objects_at,
-    plain_texts,
-    tweets_at,
-)
+from tweetgen.reading.tweet_json import Place, tweets_at
 from tweetgen.settings import ReadingSettings
 
 SAMPLE_LINES = 10_000  # looking at more of them took seconds where rows are short
@@ -54,13 +33,10 @@ MAX_FOREIGN = 30  # lines above JSON
 SPACE = "\ufeff \t\r\n" + FILLING
 MAX_ODD, MAX_ODD_SHARE = 3, 0.01  # records without a text that a dump may have
 
-JSON_ARRAY = re.compile(r"\s*\[\s*[\[{\"\]]")
-JSON_OBJECT = re.compile(r"\s*\{\s*[\"}]")
 # The variables of X's archives that hold a person's own tweets
 OWN_TWEETS = re.compile(
     r"(?:tweets?|tweets_\d{4}_\d\d|community_tweets?|note_tweets?)(?:\.part\d+)?"
 )
-ARCHIVE_VARIABLE = re.compile(r"(?:window\.YTD|Grailbird\.data)\.([\w.]*)")
 TABLE_NAME = re.compile(r"\.(?:csv|tsv|tab)(?:\.(?:gz|bz2|xz))?$", re.I)
 
 
@@ -125,38 +101,13 @@ def _format(file: _File) -> str:
     Foreign lines may stand above JSON: "null", "Connected.", the headers of a web answer.
     """
     text = file.head.lstrip(SPACE)
-    if found := _format_of(text, file.is_complete):
+    if found := format_of(text, file.is_complete):
         return found
     for _ in range(MAX_FOREIGN):
         text = text[:LOOKED_AT].partition("\n")[2].lstrip(SPACE)
-        if found := _format_of(text, False):
-            return found if is_mostly_json(text) else ""
+        if found := format_of(text, False):
+            return found if plain.is_mostly_json(text) else ""
     return ""
-
-
-def _format_of(text: str, is_complete: bool) -> str:
-    while comment := COMMENT.match(text):
-        text = text[comment.end() :].lstrip()
-    if assigned := ASSIGNMENT.match(text):
-        return "archive" if ARCHIVE_VARIABLE.match(assigned[1] or "") else "json"
-    lines = [line for line in text.split("\n") if line.strip()]
-    if OBJECT_REPR.match(text) or PYTHON_START.match(lines[0] if lines else ""):
-        return "jsonl"
-    if JSON_ARRAY.match(text):
-        is_line = len(lines) > 1 and all(map(_is_json, lines[:2]))
-        return "jsonl" if is_line else "json"
-    if JSON_OBJECT.match(text) and len(lines) == 1:
-        return "json"
-    if JSON_OBJECT.match(text):
-        first = _is_json(lines[0].removesuffix(",").rstrip("\r,"))
-        second = len(lines) > 1 and JSON_OBJECT.match(lines[1]) is not None
-        return "jsonl" if first or (second and lines[0].strip() != "{") else "json"
-    sample = lines if is_complete else lines[:-1]
-    return "jsonl" if are_strings("\n".join(sample[:100])) else ""
-
-
-def _is_json(line: str) -> bool:
-    return not isinstance(parse_value(line), Broken)
 
 
 # --- JSON ----------------------------------------------------------------------------------------
@@ -170,14 +121,14 @@ def _json_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Par
     is_archive = file.is_archive or format == "archive"
     reader = _Tweets(file, "X archive" if is_archive else "JSON")
 
-    def checked() -> Iterator[tuple[int, list[Any], str]]:
+    def checked() -> Iterator[tuple[Sequence[int], list[Any]]]:
         for batch in chain(stream, [[]]):
             variable = ARCHIVE_VARIABLE.fullmatch(stream.assigned)
             if variable and not OWN_TWEETS.fullmatch(variable[1]):  # another file of an archive
                 raise TweetgenError(
                     f"{file.name} holds {variable[1]}, not tweets. Give tweets.js instead."
                 )
-            yield 0, batch, ""
+            yield [line for line, _ in batch], [value for _, value in batch]
 
     yield from reader.parts(checked())
 
@@ -216,11 +167,11 @@ class _Tweets:
         self._first_odd = ""
         self._elsewhere: Counter[str] = Counter()
 
-    def parts(self, batches: Iterable[tuple[int, list[Any], str]]) -> Iterator[Part]:
+    def parts(self, batches: Iterable[tuple[Sequence[int], list[Any]]]) -> Iterator[Part]:
         """The parts of `lines_of_json` or the like."""
         first: Part | None = None
-        for line, values, text in batches:
-            part = self._part(line, values, text)
+        for lines, values in batches:
+            part = self._part(lines, list(map(tweet_json.named, values)))
             if self._place is not None and (len(part.texts) or part.left_out):
                 first = first or part
                 yield part
@@ -228,19 +179,16 @@ class _Tweets:
             raise TweetgenError(f"{self._file.name} holds no tweets. Give a file with tweets.")
         self._check_odd()
 
-    def _part(self, line: int, values: list[Any], text: str) -> Part:
-        places = values if values and isinstance(values[0], Value) else None
-        records = [named(place.value) for place in places] if places else values
+    def _part(self, lines: Sequence[int], records: list[Any]) -> Part:
         if self._place is None and records:
             self._look([record for record in records if not isinstance(record, Broken)])
         kind = partial(self._described)
         if self._place and not self._elsewhere:
-            texts = plain_texts(records, self._place, self._key)
+            texts = tweet_json.plain_texts(records, self._place, self._key)
             if texts is not None:
                 self._num_records += len(texts)
                 dates = [_shown_value(record, self._date) for record in records if self._date]
                 return Part(texts, kind, dates, self._order)
-        lines = [place.line for place in places] if places else range(line, line + len(values))
         return self._slowly(records, lines, kind)
 
     def _described(self) -> str:
@@ -249,10 +197,10 @@ class _Tweets:
 
     def _look(self, records: list[Any]) -> None:
         """Find where the tweets are, by the first values."""
-        place = find_place(records[:SAMPLE_TWEETS])
+        place = tweet_json.find_place(records[:SAMPLE_TWEETS])
         if place.is_vague and len(records) > SAMPLE_TWEETS:
-            place = find_place(records)
-        objects = [tweet for record in records for tweet in objects_at(record, place)]
+            place = tweet_json.find_place(records)
+        objects = [tweet for record in records for tweet in tweet_json.objects_at(record, place)]
         if not objects and not any(isinstance(record, str) for record in records):
             return
         self._place = place
@@ -273,7 +221,7 @@ class _Tweets:
                 f"{self._file.name} has no texts (found: {', '.join(names)[:300]}). "
                 "Save the tweets as JSON lines with a key 'text'."
             )
-        self._kinds = {kind_of(record) for record in with_text}
+        self._kinds = {tweet_json.kind_of(record) for record in with_text}
 
     def _slowly(self, records: Sequence[Any], lines: Sequence[int], kind: Any) -> Part:
         part = Part([], kind, date_order=self._order, left_out=self._elsewhere)
@@ -296,7 +244,7 @@ class _Tweets:
             what = "cut record" if record.is_cut else "broken record"
             reason = f"is not valid JSON ({record.reason})"
         else:
-            kind = kind_of(record)
+            kind = tweet_json.kind_of(record)
             what = "record without a text"
             if kind and kind not in self._kinds:
                 what = "notice" if kind == "notice" else f"{kind!r} record"
@@ -316,7 +264,7 @@ class _Tweets:
 
 
 def _shown_value(tweet: Any, key: str) -> str:
-    value = joined(tweet.get(key)) if isinstance(tweet, dict) else None
+    value = tweet_json.joined(tweet.get(key)) if isinstance(tweet, dict) else None
     if isinstance(value, dict) and "$date" in value:  # mongoexport
         value = value["$date"]
     return str(value) if isinstance(value, str | int | float) else ""
@@ -328,8 +276,8 @@ def _shown_value(tweet: Any, key: str) -> str:
 def _text_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Part]:
     settings, head = file.settings, _first_lines(file)
     blocks = line_blocks(pieces, file.name)
-    if format == "" and has_marks(head[0]):
-        for texts in marked_texts(blocks):
+    if format == "" and plain.has_marks(head[0]):
+        for texts in plain.marked_texts(blocks):
             yield Part(texts, lambda: file.described("training text"))
         return
     layout = None
@@ -345,8 +293,8 @@ def _text_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Par
         what = "rows" if must else "columns, only lines of text"
         raise TweetgenError(f"{file.name} has no {what}. Check --format and --separator.")
     if format != "txt":
-        refuse_structure(head[0] if head[1] else head[0].rpartition("\n")[0], file.name)
-    for texts in lines_of(blocks):
+        plain.refuse_structure(head[0] if head[1] else head[0].rpartition("\n")[0], file.name)
+    for texts in plain.lines_of(blocks):
         yield Part(texts, lambda: file.described("plain text"))
 
 

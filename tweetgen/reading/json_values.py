@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
@@ -13,6 +13,9 @@ DECODER = json.JSONDecoder(strict=False)  # raw control characters in strings ar
 BATCH_VALUES = 4096
 LOOK_AHEAD = 512  # characters that hold any opening of a value
 
+JSON_ARRAY = re.compile(r"\s*\[\s*[\[{\"\]]")
+JSON_OBJECT = re.compile(r"\s*\{\s*[\"}]")
+ARCHIVE_VARIABLE = re.compile(r"(?:window\.YTD|Grailbird\.data)\.([\w.]*)")
 BETWEEN = re.compile(rf"[\s,;\ufeff{FILLING}]*+")
 COMMENT = re.compile(r"\s*+(?://[^\n]*+\n|/\*(?s:.*?)\*/|(['\"])use strict\1;?)")
 # "window.YTD.tweets.part0 = ", "module.exports = ", "export default ", "const a: Tweet[] = ", "f("
@@ -38,13 +41,6 @@ MAX_VALUE = 256 * 2**20  # characters: some exports are one object, read whole
 MAX_LITERAL = 2**22  # characters of one value in Python's notation
 
 
-class Value(NamedTuple):
-    """A value and where it begins; a value that cannot be read is its error."""
-
-    line: int
-    value: Any
-
-
 class Broken(NamedTuple):
     """What is in the place of a value that cannot be read."""
 
@@ -52,11 +48,45 @@ class Broken(NamedTuple):
     is_cut: bool  # the text ends in it
 
 
-def lines_of_json(blocks: Iterable[str]) -> Iterator[tuple[int, list[Any], str]]:
-    """The values of blocks of lines, one a line: first line, values, text of the block.
+def format_of(text: str, is_complete: bool) -> str:
+    """The format of a text by how it begins: archive, json or jsonl; "" if it is none."""
+    while comment := COMMENT.match(text):
+        text = text[comment.end() :].lstrip()
+    if assigned := ASSIGNMENT.match(text):
+        return "archive" if ARCHIVE_VARIABLE.match(assigned[1] or "") else "json"
+    lines = [line for line in text.split("\n") if line.strip()]
+    if OBJECT_REPR.match(text) or PYTHON_START.match(lines[0] if lines else ""):
+        return "jsonl"
+    if JSON_ARRAY.match(text):
+        is_line = len(lines) > 1 and all(map(_is_json, lines[:2]))
+        return "jsonl" if is_line else "json"
+    if JSON_OBJECT.match(text) and len(lines) == 1:
+        return "json"
+    if JSON_OBJECT.match(text):
+        first = _is_json(lines[0].removesuffix(",").rstrip("\r,"))
+        second = len(lines) > 1 and JSON_OBJECT.match(lines[1]) is not None
+        return "jsonl" if first or (second and lines[0].strip() != "{") else "json"
+    sample = lines if is_complete else lines[:-1]
+    return "jsonl" if _are_strings("\n".join(sample[:100])) else ""
 
-    Where lines are blank or broken, a list of `Value` takes the place of the values.
-    """
+
+def _is_json(line: str) -> bool:
+    return not isinstance(parse_value(line), Broken)
+
+
+def _are_strings(text: str) -> bool:
+    """Whether each line is a string of JSON, as jq writes them, some with an escaped character."""
+    lines = [line.strip(" \r\t,") for line in text.split("\n") if line.strip()]
+    if not lines or not all(line[:1] == '"' == line[-1:] for line in lines[:2]):
+        return False
+    try:
+        return "\\" in text and all(isinstance(json.loads(line), str) for line in lines)
+    except ValueError:
+        return False
+
+
+def lines_of_json(blocks: Iterable[str]) -> Iterator[tuple[Sequence[int], list[Any]]]:
+    """The values of blocks of lines, one a line, and the lines they are on; `Broken` for some."""
     first, pending = 1, ""
     for block in blocks:
         if pending:
@@ -66,25 +96,26 @@ def lines_of_json(blocks: Iterable[str]) -> Iterator[tuple[int, list[Any], str]]
     yield _parsed_lines(pending, first, True)
 
 
-def _parsed_lines(text: str, first: int, is_last: bool) -> tuple[int, list[Any], str]:
+def _parsed_lines(text: str, first: int, is_last: bool) -> tuple[Sequence[int], list[Any]]:
     body = text.rstrip(FILLING + "\n")
     num_lines = body.count("\n") + 1
     try:  # all lines in one call: 2.5 times as fast as one by one
         values = DECODER.decode("[" + body.replace("\n", ",") + "]")
         if len(values) == num_lines and str not in set(map(type, values)):
-            return first, values, text
+            return range(first, first + num_lines), values
     except (ValueError, RecursionError):
         pass
-    lines = body.split("\n")
-    found: list[Value] = []
-    for number, line in enumerate(lines):
-        if line.strip(FILLING + " \r\t,\ufeff"):
-            value = parse_value(line)
-            if isinstance(value, Broken) and value.is_cut:
-                is_cut = is_last and number == len(lines) - 1 and not text.endswith("\n")
-                value = value._replace(is_cut=is_cut)
-            found.append(Value(first + number, value))
-    return first, found, text
+    lines = dict(enumerate(body.split("\n"), first))
+    found = {
+        number: parse_value(line)
+        for number, line in lines.items()
+        if line.strip(FILLING + " \r\t,\ufeff")
+    }
+    may_be_cut = first + num_lines - 1 if is_last and not text.endswith("\n") else 0
+    for number, value in found.items():
+        if isinstance(value, Broken) and number != may_be_cut:
+            found[number] = value._replace(is_cut=False)
+    return list(found), list(found.values())
 
 
 def parse_value(line: str) -> Any:
@@ -146,7 +177,7 @@ def _from_repr(line: str) -> Any:
 
 
 class JsonStream:
-    """The values of a text of JSON, one after another, however long it is: lists of `Value`.
+    """The values of a text of JSON, one after another: lists of lines and values.
 
     Arrays at the top are opened, so that their elements come singly; so is {"data": [...]}.
     """
@@ -161,8 +192,8 @@ class JsonStream:
         self._is_script = False
         self.assigned = ""  # the variable of a script: "window.YTD.tweets.part0"
 
-    def __iter__(self) -> Iterator[list[Value]]:
-        batch: list[Value] = []
+    def __iter__(self) -> Iterator[list[tuple[int, Any]]]:
+        batch: list[tuple[int, Any]] = []
         for value in self._values():
             batch.append(value)
             if len(batch) == BATCH_VALUES:
@@ -171,9 +202,9 @@ class JsonStream:
         if batch:
             yield batch
 
-    def _values(self) -> Iterator[Value]:
+    def _values(self) -> Iterator[tuple[int, Any]]:
         while self._skip() and self._buffer[self._position] not in '[{"':
-            yield Value(self._count_lines(), Broken("no object or array", False))
+            yield self._count_lines(), Broken("no object or array", False)
             end = self._buffer.find("\n", self._position)
             self._position = end if end >= 0 else len(self._buffer)
         closers: list[str] = []  # what ends the array or wrapper we are in
@@ -195,7 +226,7 @@ class JsonStream:
             else:
                 line = self._count_lines()
                 value = self._value()
-                yield Value(line, value)
+                yield line, value
                 if isinstance(value, Broken):
                     return
 

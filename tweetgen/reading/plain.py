@@ -1,6 +1,5 @@
 """Text that is no table and no JSON: a tweet a line, or tweets between the marks of older tools."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -34,17 +33,6 @@ MAX_SKELETONS = 2  # as of "- id: 1" and "  text: hello"
 MIN_LINES = 5  # fewer prove nothing
 SKELETON_SHARE = 0.9
 STRUCTURE_SHARE = 0.5
-
-
-def are_strings(text: str) -> bool:
-    """Whether each line is a string of JSON, as jq writes them, some with an escaped character."""
-    lines = [line.strip(" \r\t,") for line in text.split("\n") if line.strip()]
-    if not lines or not all(line[:1] == '"' == line[-1:] for line in lines[:2]):
-        return False
-    try:
-        return "\\" in text and all(isinstance(json.loads(line), str) for line in lines)
-    except ValueError:
-        return False
 
 
 def has_marks(text: str) -> bool:
