@@ -46,6 +46,22 @@ def test_a_long_text_may_lie_beside_the_object_with_its_start(tmp_path):
     assert texts(path) == ["begins and ends", "is short"]
 
 
+def test_what_a_nested_list_has_beside_readable_texts_is_counted(tmp_path):
+    odd = [{"text": 7}, {"text": {"plain": "a b c"}}]
+    path = write(tmp_path, "a.json", json.dumps({"messages": [HELLO, *odd, HELLO]}))
+    assert texts(path) == [HELLO["text"]] * 2
+    assert told(path)[1] == "  left out: 2 records without a text"
+    users = {"ada": {"hello": HELLO, "again": HELLO}, "bob": {"bye": HELLO}}
+    assert told(write(tmp_path, "b.json", json.dumps(users)))[1].endswith("elsewhere (bob.bye)")
+
+
+def test_a_long_text_is_never_a_tweet_of_its_own(tmp_path):
+    tweets = [{"legacy": HELLO, "note_tweet": {"text": f"hello there you {n}"}} for n in range(3)]
+    for content in (tweets, {"data": tweets}):
+        path = write(tmp_path, "a.json", json.dumps(content))
+        assert texts(path) == [f"hello there you {n}" for n in range(3)]
+
+
 @pytest.mark.parametrize("key", ["messages", "posts", "content"])
 def test_texts_in_pieces_are_told_from_lists_of_tweets(tmp_path, key):
     bare = "\n".join(json.dumps({key: [{"text": f"day {day}"}] * day}) for day in (1, 2))

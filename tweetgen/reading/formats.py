@@ -31,6 +31,7 @@ HEAD_CHARACTERS = 2**18  # looked at before a format is chosen, at least
 LOOKED_AT = 2**14  # characters that tell what stands below foreign lines
 MAX_FOREIGN = 30  # lines above JSON
 SPACE = "\ufeff \t\r\n" + FILLING
+NO_TEXT = "record without a text"
 MAX_ODD, MAX_ODD_SHARE = 3, 0.01  # records without a text that a dump may have
 
 # The variables of X's archives that hold a person's own tweets
@@ -215,7 +216,11 @@ class _Tweets:
             self._key = names[find_text(sample, settings.text_column or place.key)]
         date, self._order = find_date(sample, bool(settings.since or settings.until))
         self._date = names[date] if date >= 0 else ""
-        with_text = [record for record in records if tweets_at(record, place, self._key)]
+        with_text = [
+            record
+            for record in records
+            if any(text is not None for _, text in tweets_at(record, place, self._key))
+        ]
         if not with_text:
             raise TweetgenError(
                 f"{self._file.name} has no texts (found: {', '.join(names)[:300]}). "
@@ -230,11 +235,15 @@ class _Tweets:
         for record, line in zip(records, lines, strict=True):
             self._num_records += 1
             found = tweets_at(record, self._place, self._key) if self._place else []
-            if not found:
+            texts = [text for _, text in found if text is not None]
+            if not texts:
                 self._leave_out(record, line, part)
-            part.texts += [text for _, text in found]
+            elif len(texts) < len(found):
+                part.left_out[NO_TEXT] += len(found) - len(texts)
+            part.texts += texts
             if self._date:
-                dates += [_shown_value(one.tweet, self._date) for one, _ in found]
+                tweets = [one.tweet for one, text in found if text is not None]
+                dates += [_shown_value(tweet, self._date) for tweet in tweets]
         part.dates = dates
         return part
 
@@ -245,12 +254,12 @@ class _Tweets:
             reason = f"is not valid JSON ({record.reason})"
         else:
             kind = tweet_json.kind_of(record)
-            what = "record without a text"
+            what = NO_TEXT
             if kind and kind not in self._kinds:
                 what = "notice" if kind == "notice" else f"{kind!r} record"
             reason = f"has no text under {self._key!r}"
         part.left_out[what] += 1
-        if what in ("broken record", "record without a text"):
+        if what in ("broken record", NO_TEXT):
             self._odd[what] += 1
             self._first_odd = self._first_odd or f"line {line:,} of {self._file.name} {reason}"
 

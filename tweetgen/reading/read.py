@@ -100,16 +100,20 @@ def _read_members(
     if num_joined:
         tell(f"  {num_joined:,} rows had unquoted separators in the text")
     if said:
-        counts = (
-            f"{number:,} {kind}{'s' if number > 1 and not kind.startswith('texts') else ''}"
-            for kind, number in said.most_common()
-        )
+        counts = (f"{number:,} {_counted(kind, number)}" for kind, number in said.most_common())
         tell(f"  left out: {', '.join(counts)}")
     if posts.used:
         tell(f"  {len(posts.used):,} long posts are in full, from note-tweet.js")
     if num_unused := len(posts.whole) - len(posts.used):
         tell(f"  not read: {num_unused:,} long posts of note-tweet.js without a tweet")
     return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+
+
+def _counted(kind: str, number: int) -> str:
+    """`record without a text` -> `records without a text` for more than one."""
+    if number == 1 or kind.startswith("texts"):
+        return kind
+    return re.sub(r"record\b|$", lambda end: end[0] + "s", kind, count=1)
 
 
 class _LongPosts:

@@ -31,6 +31,7 @@ CONTAINERS = frozenset((
     *("records", "replies", "comments", "hits", "values", "entries", "timeline", "threads"),
     *("archive", "pinned", "drafts", "deleted", "messages", "likes"),
 ))  # fmt: skip
+FIXED = CONTAINERS.union(LONGER)  # keys that are never ids
 # What X's streams send between tweets, and the answer to a search that found none
 NOTICES = frozenset((
     *("delete", "limit", "scrub_geo", "status_withheld", "user_withheld", "warning", "disconnect"),
@@ -61,10 +62,11 @@ def find_place(values: Sequence[Any]) -> Place:
                 keys[key] += 1
         if found:
             merged = _merged(found)
-            ranked = sorted(merged, key=lambda path: (-merged[path], len(path)))
+            is_longer = {path: not set(LONGER).isdisjoint(path) for path in merged}
+            ranked = sorted(merged, key=lambda path: (-merged[path], is_longer[path], len(path)))
             best = merged[ranked[0]]
             paths = [path for path in ranked if merged[path] >= max(2, 0.1 * best)] or ranked[:1]
-            others = [p for p in paths[1:] if p[: len(paths[0])] != paths[0]]
+            others = [p for p in ranked if p[: len(paths[0])] != paths[0] and not is_longer[p]]
             key = keys.most_common(1)[0][0] if is_text is not is_text_name else ""
             if len(values) > 1:  # each record is read at the first of these places that it has
                 return Place(tuple(paths), key)
@@ -128,7 +130,7 @@ def _merged(found: dict[Path, int]) -> dict[Path, int]:
                 group = alike[path[:position], ID.sub(ANY, below)]
                 group.setdefault(path[position], []).append(path)
         for group in alike.values():
-            if len(group) > 1 and CONTAINERS.isdisjoint(group):
+            if len(group) > 1 and FIXED.isdisjoint(group):
                 for path in chain.from_iterable(group.values()):
                     number = found.pop(path)
                     merged = (*path[:position], ANY, *path[position + 1 :])
@@ -178,16 +180,19 @@ class Found(NamedTuple):
     longer: str = ""  # the whole of a long text, where it is beside the object
 
 
-def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Found, str]]:
-    """The tweets of a record and their texts, at the first path of the place where it has any."""
+def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Found, str | None]]:
+    """The tweets of a record and their texts, at the first path of the place where it has any.
+
+    The text is None where the key holds none that can be read.
+    """
     if isinstance(record, str):
         return [(Found(record), record)] if place.paths == ((),) and not key else []
     if isinstance(record, dict) and (plain := plain_texts([record], place, key)):
         return [(Found(record), plain[0])]
-    best: list[tuple[Found, str]] = []
+    best: list[tuple[Found, str | None]] = []
     for path in place.paths:
         texts = [(found, text_of(found, key)) for found in _walk(record, path, Found(None))]
-        whole = [(found, text) for found, text in texts if text is not None]
+        whole = [(found, text) for found, text in texts if text is not None or key in found.tweet]
         if any(text for _, text in whole):
             return whole
         best = best or whole
