@@ -44,6 +44,12 @@ def test_a_long_text_may_lie_beside_the_object_with_its_start(tmp_path):
     entries = [{"content": {"tweet_results": {"result": result}}} for result in results]
     path = write(tmp_path, "a.json", json.dumps({"data": {"entries": entries}}))
     assert texts(path) == ["begins and ends", "is short"]
+    thread = {"content": {"items": [{"tweet_results": {"result": results[1]}}]}}
+    page = json.dumps({"data": {"entries": [*entries, thread]}})
+    for content in (page, page + "\n" + page):
+        found = texts(write(tmp_path, "b.json", content))
+        assert set(found) == {"begins and ends", "is short"}
+        assert len(found) == 3 * len(content.split("\n"))
 
 
 def test_what_a_nested_list_has_beside_readable_texts_is_counted(tmp_path):

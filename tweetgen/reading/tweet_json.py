@@ -3,7 +3,7 @@
 import functools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -70,9 +70,20 @@ def find_place(values: Sequence[Any]) -> Place:
             key = keys.most_common(1)[0][0] if is_text is not is_text_name else ""
             if len(values) > 1:  # each record is read at the first of these places that it has
                 return Place(tuple(paths), key)
+            alike = _alike(paths[0], others)
+            others = [path for path in others if path not in alike]
             elsewhere = " and ".join(".".join(path) for path in others[:3])
-            return Place((paths[0],), key, sum(merged[p] for p in others), elsewhere)
+            return Place((paths[0], *alike), key, sum(merged[p] for p in others), elsewhere)
     return Place(((),), is_vague=True)
+
+
+def _alike(path: Path, others: Iterable[Path]) -> list[Path]:
+    """The places where objects of the same kind lie: GraphQL has single tweets and threads."""
+    return [
+        other
+        for other in others
+        if len(path) > 2 and other[-2:] == path[-2:] and other[: len(path)] != path
+    ]
 
 
 def _texts_below(value: Any, is_text: Callable[[str], bool]) -> Iterator[tuple[Path, str]]:
@@ -190,8 +201,10 @@ def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Found, str | No
     if isinstance(record, dict) and (plain := plain_texts([record], place, key)):
         return [(Found(record), plain[0])]
     best: list[tuple[Found, str | None]] = []
-    for path in place.paths:
-        texts = [(found, text_of(found, key)) for found in _walk(record, path, Found(None))]
+    for number, first in enumerate(place.paths):
+        paths = [first, *_alike(first, place.paths[number + 1 :])]
+        objects = [found for path in paths for found in _walk(record, path, Found(None))]
+        texts = [(found, text_of(found, key)) for found in objects]
         whole = [(found, text) for found, text in texts if text is not None or key in found.tweet]
         if any(text for _, text in whole):
             return whole
