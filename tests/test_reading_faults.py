@@ -360,3 +360,11 @@ def test_rows_begin_where_the_columns_before_the_text_say_so_if_all_have_raw_quo
         for number, text in enumerate(expected)
     ]
     assert texts(write(tmp_path, "a.csv", "\n".join([header, *rows]) + "\n")) == expected
+
+
+def test_rows_cut_at_quotes_of_their_texts_are_refused_not_read(tmp_path):
+    rows = "".join(f'ada,"one "{row}"\n"two", three"\n' for row in range(30))
+    path = write(tmp_path, "a.csv", "user,text\n" + rows)
+    assert "a.csv has quotes inside quoted texts" in refused(path)
+    well = "".join(f'ada,"{row} is 5"" long"\n' for row in range(30))
+    assert texts(write(tmp_path, "b.csv", "user,text\n" + well))[2] == '2 is 5" long'

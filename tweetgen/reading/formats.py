@@ -28,6 +28,7 @@ from tweetgen.settings import ReadingSettings
 SAMPLE_LINES = 10_000  # looking at more of them took seconds where rows are short
 SAMPLE_TWEETS = 500
 HEAD_CHARACTERS = 2**18  # looked at before a format is chosen, at least
+MAX_UNPAIRED_SHARE = 0.25  # of texts with an odd number of quotes; 1 % is usual
 LOOKED_AT = 2**14  # characters that tell what stands below foreign lines
 MAX_FOREIGN = 30  # lines above JSON
 SPACE = "\ufeff \t\r\n" + FILLING
@@ -338,9 +339,23 @@ def _table_parts(
     kinds = {",": "CSV", "\t": "TSV"}
     what = kinds.get(table.separator, f"CSV by {table.separator!r}")
     kind = partial(file.described, what, _column_said(table))
-    for rows in read_rows(blocks, table, file.name):
+    is_raw = table.separator == "\t" or not table.multiline  # each line is a row
+    has_raw_quotes = not is_raw and not all(row.strict for row in layout.rows)
+    for number, rows in enumerate(read_rows(blocks, table, file.name)):
+        if number == 0 and has_raw_quotes:
+            _check_quotes(rows.texts[:SAMPLE_TWEETS], file.name)
         left_out = Counter({"repeated header": rows.num_headers} if rows.num_headers else {})
         yield Part(rows.texts, kind, rows.dates, order, rows.num_joined, left_out)
+
+
+def _check_quotes(texts: Sequence[str], name: str) -> None:
+    """Raise TweetgenError if texts were plainly cut at quotes of their own."""
+    num_odd = sum(text.count('"') % 2 for text in texts)
+    if num_odd > MAX_ODD and num_odd > MAX_UNPAIRED_SHARE * len(texts):
+        raise TweetgenError(
+            f"{name} has quotes inside quoted texts, and its rows cannot be told apart. "
+            "Double the quotes inside the texts, or save it as JSON."
+        )
 
 
 def _columns(layout: Layout, name: str, settings: ReadingSettings) -> tuple[int, int, str]:
