@@ -165,21 +165,26 @@ class _Tweets:
         self._key = self._date = self._order = ""
         self._kinds: set[str] = set()  # of records that have a text
         self._num_records = 0
-        self._odd: Counter[str] = Counter()
+        self._num_odd = 0
         self._first_odd = ""
         self._elsewhere: Counter[str] = Counter()
 
     def parts(self, batches: Iterable[tuple[Sequence[int], list[Any]]]) -> Iterator[Part]:
         """The parts of `lines_of_json` or the like."""
-        first: Part | None = None
+        is_empty = True
         for lines, values in batches:
             part = self._part(lines, list(map(tweet_json.named, values)))
             if self._place is not None and (len(part.texts) or part.left_out):
-                first = first or part
+                is_empty = False
                 yield part
-        if first is None:
+        if is_empty:
             raise TweetgenError(f"{self._file.name} holds no tweets. Give a file with tweets.")
-        self._check_odd()
+        num_odd = self._num_odd
+        if num_odd > MAX_ODD and num_odd > MAX_ODD_SHARE * self._num_records:
+            raise TweetgenError(
+                f"{self._first_odd}, and {num_odd - 1:,} more. "
+                "Correct or delete them, or give another key with --text_column."
+            )
 
     def _part(self, lines: Sequence[int], records: list[Any]) -> Part:
         if self._place is None and records:
@@ -261,16 +266,8 @@ class _Tweets:
             reason = f"has no text under {self._key!r}"
         part.left_out[what] += 1
         if what in ("broken record", NO_TEXT):
-            self._odd[what] += 1
+            self._num_odd += 1
             self._first_odd = self._first_odd or f"line {line:,} of {self._file.name} {reason}"
-
-    def _check_odd(self) -> None:
-        num_odd = sum(self._odd.values())
-        if num_odd > MAX_ODD and num_odd > MAX_ODD_SHARE * self._num_records:
-            raise TweetgenError(
-                f"{self._first_odd}, and {num_odd - 1:,} more. "
-                "Correct or delete them, or give another key with --text_column."
-            )
 
 
 def _shown_value(tweet: Any, key: str) -> str:

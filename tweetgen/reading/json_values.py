@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
@@ -33,9 +34,8 @@ PYTHON_START = re.compile(r"\s*[\[(]?\s*\{\s*'")
 # "Status(_api=..., text='...')", "<Tweet id=1 text='...'>", "Tweet(url='...', content='...')"
 OBJECT_REPR = re.compile(r"[\[(,\s]*(?:<[A-Z]\w+ |[A-Z]\w+\()\w+=")
 NEXT_REPR = re.compile(r"(?<=[>)]), (?=<?[A-Z]\w+[ (])")
-REPR_TEXT = re.compile(
-    r"\b(full_text|rawContent|text|content|body)=('(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\")"
-)
+REPR_NAMES = ("full_text", "rawContent", "text", "content", "body")  # the surest first
+REPR_TEXT = re.compile(rf"\b({'|'.join(REPR_NAMES)})=('(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\")")
 REPR_DATE = re.compile(r"\b(?:created_at|date)=datetime\.datetime\((\d+), (\d+), (\d+)")
 MAX_VALUE = 256 * 2**20  # characters: some exports are one object, read whole
 MAX_LITERAL = 2**22  # characters of one value in Python's notation
@@ -105,16 +105,13 @@ def _parsed_lines(text: str, first: int, is_last: bool) -> tuple[Sequence[int], 
             return range(first, first + num_lines), values
     except (ValueError, RecursionError):
         pass
-    lines = dict(enumerate(body.split("\n"), first))
-    found = {
-        number: parse_value(line)
-        for number, line in lines.items()
-        if line.strip(FILLING + " \r\t,\ufeff")
-    }
     may_be_cut = first + num_lines - 1 if is_last and not text.endswith("\n") else 0
-    for number, value in found.items():
-        if isinstance(value, Broken) and number != may_be_cut:
-            found[number] = value._replace(is_cut=False)
+    found: dict[int, Any] = {}
+    for number, line in enumerate(body.split("\n"), first):
+        if line.strip(FILLING + " \r\t,\ufeff"):
+            found[number] = value = parse_value(line)
+            if isinstance(value, Broken) and number != may_be_cut:
+                found[number] = value._replace(is_cut=False)
     return list(found), list(found.values())
 
 
@@ -164,16 +161,13 @@ def _other_notation(line: str) -> Any:
 def _from_repr(line: str) -> Any:
     """What tweepy's or snscrape's objects show of themselves: their text and day."""
     texts = {match[1]: match[2] for match in reversed(list(REPR_TEXT.finditer(line)))}
-    for name in ("full_text", "rawContent", "text", "content", "body"):
-        if name in texts:
-            try:
-                tweet = {name: ast.literal_eval(texts[name])}
-            except (ValueError, SyntaxError):
-                return None
-            if day := REPR_DATE.search(line):
-                tweet["created_at"] = f"{day[1]}-{day[2]}-{day[3]}"
-            return tweet
-    return None
+    name = next((name for name in REPR_NAMES if name in texts), "")
+    try:
+        tweet = {name: ast.literal_eval(texts[name])}
+    except (KeyError, ValueError, SyntaxError):
+        return None
+    day = REPR_DATE.search(line)
+    return tweet | ({"created_at": f"{day[1]}-{day[2]}-{day[3]}"} if day else {})
 
 
 class JsonStream:
@@ -193,13 +187,8 @@ class JsonStream:
         self.assigned = ""  # the variable of a script: "window.YTD.tweets.part0"
 
     def __iter__(self) -> Iterator[list[tuple[int, Any]]]:
-        batch: list[tuple[int, Any]] = []
-        for value in self._values():
-            batch.append(value)
-            if len(batch) == BATCH_VALUES:
-                yield batch
-                batch = []
-        if batch:
+        values = self._values()
+        while batch := list(islice(values, BATCH_VALUES)):
             yield batch
 
     def _values(self) -> Iterator[tuple[int, Any]]:

@@ -4,9 +4,10 @@ Tweets are too short to be judged one by one: "Ã©" may be meant. A file is jud
 sample of its tweets, and then every tweet in it is repaired the same way.
 """
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any, NamedTuple
 
@@ -48,10 +49,11 @@ class Family:
     meaning: Mapping[str, str]  # what other passages mean, as where a byte was lost
     leads: tuple[range, ...] = ()  # bytes that begin a character of UTF-8
     sign: re.Pattern[str] | None = None  # what no healthy text has; None: what can be mended
-    broken: re.Pattern[str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "broken", re.compile("|".join(self._passages())))
+    @functools.cached_property
+    def broken(self) -> re.Pattern[str]:
+        """What of a text shows the damage."""
+        return re.compile("|".join(self._passages()))
 
     def _passages(self) -> Iterable[str]:
         """The patterns of what is broken; "_" may stand for a lost byte of an emoji or symbol."""
