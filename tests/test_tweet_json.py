@@ -84,18 +84,27 @@ def test_texts_in_pieces_are_told_from_lists_of_tweets(tmp_path, key):
     [
         {"ada": {"posts": {"-Na1": 2, "-Na2": 2}}, "bob": {"posts": {"-Nb1": 2}}},
         {"ada": {"-Na1": 2, "-Na2": 2}, "bob": {"-Nb1": 2}},
+        {"ada": {"-Na1": 2, "odd": 2}, "bob": {"-Nb1": 2}},
         {"u1": {"2020": {"-Na1": 2}}, "u2": {"2020": {"-Nb1": 2}, "2021": {"-Nb2": 2}}},
         {
             "ada": {"posts": {"p1": 2, "p2": 2}, "about": {"text": "I am"}},
             "b1": {"posts": {"p3": 2}},
         },
     ],
-    ids=["named-level-between", "two-levels-of-ids", "three-levels-of-ids", "something-beside"],
+    ids=[
+        "named-level-between",
+        "two-levels-of-ids",
+        "a-name-among-ids",
+        "three-levels-of-ids",
+        "something-beside",
+    ],
 )
 @pytest.mark.parametrize("wrapper", ["users", "data"])
 def test_objects_keyed_by_ids_at_several_levels_are_all_read(tmp_path, users, wrapper):
     content = json.dumps({wrapper: users}).replace(": 2", ': {"text": "good morning"}')
-    assert texts(write(tmp_path, "a.json", content)) == ["good morning"] * 3
+    path = write(tmp_path, "a.json", content)
+    assert texts(path) == ["good morning"] * 3
+    assert not [line for line in told(path)[1:] if "posts" in line or "-N" in line]
 
 
 @pytest.mark.parametrize("tweet", [{"id": 1}, {"text": 5}, 7])

@@ -134,18 +134,22 @@ def joined(text: Any) -> Any:
 def _merged(found: dict[Path, int]) -> dict[Path, int]:
     """The paths with "*" for each key that is an id or a name: those that go on alike below it."""
     for position in range(max(map(len, found))):
-        alike: defaultdict[tuple[Path, str], dict[str, list[Path]]] = defaultdict(dict)
+        alike: defaultdict[tuple[Path, str], set[str]] = defaultdict(set)
         for path in found:
             if len(path) > position:
-                below = path[position + 1] if len(path) > position + 1 else ""
-                group = alike[path[:position], ID.sub(ANY, below)]
-                group.setdefault(path[position], []).append(path)
-        for group in alike.values():
-            if len(group) > 1 and FIXED.isdisjoint(group):
-                for path in chain.from_iterable(group.values()):
-                    number = found.pop(path)
-                    merged = (*path[:position], ANY, *path[position + 1 :])
-                    found[merged] = found.get(merged, 0) + number
+                below = "".join(path[position + 1 : position + 2])
+                alike[path[:position], ID.sub(ANY, below)].add(path[position])
+        many = [(before, keys) for (before, _), keys in alike.items() if len(keys) > 1]
+        ids = {(before, key) for before, keys in many if FIXED.isdisjoint(keys) for key in keys}
+        merged: Counter[Path] = Counter()
+        for path, number in found.items():
+            before, key, after = (
+                path[:position],
+                path[position : position + 1],
+                path[position + 1 :],
+            )
+            merged[(*before, ANY, *after) if (before, *key) in ids else path] += number
+        found = merged
     return found
 
 
