@@ -171,14 +171,10 @@ class _Tweets:
 
     def parts(self, batches: Iterable[tuple[Sequence[int], list[Any]]]) -> Iterator[Part]:
         """The parts of `lines_of_json` or the like."""
-        is_empty = True
         for lines, values in batches:
             part = self._part(lines, list(map(tweet_json.named, values)))
             if self._place is not None and (len(part.texts) or part.left_out):
-                is_empty = False
                 yield part
-        if is_empty:
-            raise TweetgenError(f"{self._file.name} holds no tweets. Give a file with tweets.")
         num_odd = self._num_odd
         if num_odd > MAX_ODD and num_odd > MAX_ODD_SHARE * self._num_records:
             raise TweetgenError(
@@ -377,7 +373,7 @@ def _sheet_parts(
     rows, unread = sheets.read(sheet, content, name)
     layout = layout_of_rows(rows)
     if layout is None or not layout.rows:
-        raise TweetgenError(f"{name} holds no tweets. Give a file with tweets.")
+        return
     text, date, order = _columns(layout, name, settings)
     fields = [row.fields for row in layout.rows]
     table = with_text(layout, text, date, "")

@@ -91,9 +91,11 @@ def _read_members(
     for member in members:
         with open_stream(member) as stream:
             parts = parts_of(stream, member.name, settings, is_archive=notes is not None)
-            frame, kind = _collect(parts, name, said, posts)
-        frames.append(frame)
-        kinds.append(kind)
+            if collected := _collect(parts, name, said, posts):
+                frames.append(collected[0])
+                kinds.append(collected[1])
+    if not frames:  # an archive has empty files beside others
+        raise TweetgenError(f"{name} holds no tweets. Give a file with tweets.")
     num_tweets, num_joined = sum(map(len, frames)), said.pop("", 0)
     # airline.csv: CSV, UTF-8, column 'text', 14,640 tweets
     tell(f"{name}: {kinds[0]}, {num_tweets:,} tweets")
@@ -144,8 +146,8 @@ class _LongPosts:
 
 def _collect(
     parts: Iterable[Part], name: str, said: Counter[str], posts: _LongPosts
-) -> tuple[pd.DataFrame, str]:
-    """The parts of a file as one table, and what it was read as.
+) -> tuple[pd.DataFrame, str] | None:
+    """The parts of a file as one table, and what it was read as; None if there are none.
 
     Characters are mended by what the first texts show. `said` takes what was left out and, under
     "", the rows with unquoted separators.
@@ -160,7 +162,7 @@ def _collect(
         said[""] += part.num_joined
         kind = part.kind()
     if not columns:
-        raise TweetgenError(f"{name} holds no tweets. Give a file with tweets.")
+        return None
     sample = pa.chunked_array(columns).slice(0, mojibake.SAMPLE_TEXTS).to_pylist()
     mend = mojibake.mending(sample)
     mended = [mend.apply(columns.pop(0)) for _ in range(len(columns))]
