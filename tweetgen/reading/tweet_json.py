@@ -182,7 +182,7 @@ def as_records(value: dict[str, Any]) -> list[dict[str, Any]] | None:
 
 def named(record: Any) -> Any:
     """A row of bare values as an object, its columns called by their numbers; else as it is."""
-    if not isinstance(record, list) or any(isinstance(cell, HOLDERS) for cell in record):
+    if not isinstance(record, list) or not record or any(isinstance(c, HOLDERS) for c in record):
         return record
     return {str(number): cell for number, cell in enumerate(record, 1)}
 
