@@ -69,6 +69,15 @@ def test_an_archive_gives_each_tweet_once_and_in_order(tmp_path, pack, members, 
     assert texts(path, format="archive") == expected
 
 
+def test_empty_files_of_an_archive_do_not_stop_it(tmp_path):
+    empty = {
+        "data/note-tweet.js": "window.YTD.note_tweet.part0 = [ ]",
+        "data/community-tweet.js": "window.YTD.community_tweet.part0 = [ ]",
+    }
+    assert texts(zip_of(tmp_path, NEWER | empty)) == IN_ORDER
+    assert "mine.zip holds no tweets" in refused(zip_of(tmp_path, empty))
+
+
 @pytest.mark.parametrize("pack", [zip_of, folder_of])
 def test_an_archive_may_lie_one_folder_deeper(tmp_path, pack):
     members = {f"twitter-2020-01-01/{name}": content for name, content in NEWER.items()}

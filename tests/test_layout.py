@@ -207,6 +207,11 @@ def test_rows_that_do_not_fit_are_errors_with_their_line(tmp_path, content, mess
     assert message in refused(write(tmp_path, "a.csv", content))
 
 
+def test_a_list_of_yaml_is_no_table(tmp_path):
+    rows = "".join(f'- id: {row}\n  text: "good morning to {row}"\n' for row in range(9))
+    assert "begin like" in refused(write(tmp_path, "a.yaml", "tweets:\n" + rows))
+
+
 WEATHER = ["wind, rain and sun", "snow, ice and fog", "hail, and so cold"]
 
 

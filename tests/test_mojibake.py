@@ -16,6 +16,8 @@ HEALTHY = {
     "Spanish": ["¡Qué año! ¿Sí?", "mañana “él”"],
     "Russian": ["Привет, как дела…"],
     "Japanese": ["今日は！「はい」…", "ﾊﾟﾋﾟ ｶﾞ"],
+    "Japanese with Latin": ["NHK知ってる？", "He痴 said", "DM稚 待ってます", "今日のI致命"],
+    "Chinese": ["我的iPhone知道", "K歌 OK", "It痴呆症", "don稚气"],
     "Arabic": ["صباح الخير ❤️"],
     "Hindi": ["यह किताब है।"],
     "Vietnamese": ["Tiếng Việt ở đây"],
@@ -63,6 +65,14 @@ def test_a_damaged_file_is_recognised_and_repaired(family, damage):
     assert detect(sample) == family
     assert repair(damaged, family).rstrip("♥ ") == TEXT.rstrip("♥ ")
     assert repair("plain ASCII", family) == "plain ASCII"
+
+
+def test_quotes_that_shift_jis_took_for_kanji_are_repaired_but_no_japanese():
+    meant = ["It’s late and I don’t care", "I’m in, we’ll see", "“Hello he said", "they’ve got it"]
+    sample = [text.encode("cp1252").decode("cp932") for text in meant]
+    family = detect(["plain text", *sample])
+    assert [repair(text, family) for text in sample] == meant
+    assert repair("今日は痴漢の話", family) == "今日は痴漢の話"
 
 
 def test_utf8_read_as_latin1_is_not_taken_for_cp1252():

@@ -1,9 +1,11 @@
 """Whole files through `read`: what is read and how it is said."""
 
 import gzip
+import io
 import json
 import re
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -20,6 +22,25 @@ def test_plain_text_is_one_tweet_a_line(tmp_path):
     path = write(tmp_path, "a.txt", "Good morning, all\n\n  \r\nRain, again\r\n\x1a")
     assert texts(path) == ["Good morning, all", "Rain, again"]
     assert told(path) == ["a.txt: plain text, UTF-8, 2 tweets"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}\n<|endoftext|>\n{}\n<|endoftext|>\n{}",
+        "{}\n\n</s>\n\n{}\n\n</s>\n\n{}\n\n</s>\n",
+        "{}<|endoftext|>\n{}<|endoftext|>\n{}",
+    ],
+    ids=["lines-of-marks", "blank-lines-too", "at-the-end-of-lines"],
+)
+def test_texts_of_several_lines_stand_between_the_marks_of_a_training_file(tmp_path, content):
+    expected = ["Good morning\nall\nof you", "Rain\nagain\nand again", "so\ntired\nof it"]
+    assert texts(write(tmp_path, "a.txt", content.format(*expected))) == expected
+
+
+def test_a_mark_in_a_sentence_is_no_mark_between_texts(tmp_path):
+    lines = ["never write <s> in a text", "the token <|endoftext|>", *["plain words here"] * 20]
+    assert texts(write(tmp_path, "a.txt", "\n".join(lines))) == lines
 
 
 def test_a_table_is_described_in_one_line(tmp_path):
@@ -42,6 +63,20 @@ def test_the_frame_has_the_columns_that_later_stages_need(tmp_path):
     assert tweets["source"].tolist() == ["b.csv", "a.txt"]
     assert tweets["date"].notna().tolist() == [True, False]
     assert str(tweets["date"][0]) == "2020-05-01 00:00:00+00:00"
+
+
+def test_sheets_of_the_same_columns_are_all_read_and_others_named(tmp_path):
+    content = io.BytesIO()
+    with pd.ExcelWriter(content) as workbook:
+        for sheet, day in {"2019": "sun", "2020": "rain"}.items():
+            rows = pd.DataFrame({"id": [1, 2], "text": [f"good {day} to you", f"bad {day} again"]})
+            rows.to_excel(workbook, sheet_name=sheet, index=False)
+        pd.DataFrame({"who": ["ada"]}).to_excel(workbook, sheet_name="About", index=False)
+        pd.DataFrame().to_excel(workbook, sheet_name="Empty")
+    path = write(tmp_path, "a.xlsx", content.getvalue())
+    expected = ["good sun to you", "bad sun again", "good rain to you", "bad rain again"]
+    assert texts(path) == expected
+    assert told(path)[1] == "  left out: 1 sheet 'About'"
 
 
 def many(name: str, tweets: list[str]) -> str:

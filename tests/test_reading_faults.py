@@ -339,3 +339,32 @@ def test_quotes_of_a_text_of_several_lines_need_no_more_than_row_numbers(tmp_pat
     expected = [kinds[number % 4].format(number) for number in range(40)]
     rows = [f'{number},"{text}"{after}' for number, text in enumerate(expected)]
     assert texts(write(tmp_path, "a.csv", "\n".join([header, *rows]) + "\n")) == expected
+
+
+@pytest.mark.parametrize(
+    "header, row",
+    [
+        ("id,date,text,source", "{id},2020-01-02,{text},news"),
+        ("id,text", "{number},{text}"),
+        ('"id","user","text","likes"', '"{id}","ada_{number}",{text},"5"'),
+        ("id;text;likes", "{id};{text};5"),
+    ],
+    ids=["between", "row-numbers", "all-quoted", "semicolons"],
+)
+def test_rows_begin_where_the_columns_before_the_text_say_so_if_all_have_raw_quotes(
+    tmp_path, header, row
+):
+    expected = [f'He said "hi" to {n}\n\nand "bye", now; or so' for n in range(40)]
+    rows = [
+        row.format(number=number, id=10**17 + number, text=f'"{text}"')
+        for number, text in enumerate(expected)
+    ]
+    assert texts(write(tmp_path, "a.csv", "\n".join([header, *rows]) + "\n")) == expected
+
+
+def test_rows_cut_at_quotes_of_their_texts_are_refused_not_read(tmp_path):
+    rows = "".join(f'ada,"one "{row}"\n"two", three"\n' for row in range(30))
+    path = write(tmp_path, "a.csv", "user,text\n" + rows)
+    assert "a.csv has quotes inside quoted texts" in refused(path)
+    well = "".join(f'ada,"{row} is 5"" long"\n' for row in range(30))
+    assert texts(write(tmp_path, "b.csv", "user,text\n" + well))[2] == '2 is 5" long'

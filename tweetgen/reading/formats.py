@@ -9,53 +9,36 @@ from itertools import chain
 from typing import Any
 
 from tweetgen.errors import TweetgenError
-from tweetgen.reading import sheets
+from tweetgen.reading import plain, sheets, tweet_json
 from tweetgen.reading.archives import Stream
 from tweetgen.reading.columns import Sample, find_date, find_text
 from tweetgen.reading.encoding import BLOCK_BYTES, FILLING, MAX_RECORD, TextBlocks
 from tweetgen.reading.json_values import (
-    ASSIGNMENT,
-    COMMENT,
-    OBJECT_REPR,
-    PYTHON_START,
+    ARCHIVE_VARIABLE,
     Broken,
     JsonStream,
-    Value,
+    format_of,
     lines_of_json,
-    parse_value,
 )
 from tweetgen.reading.layout import Layout, find_layout, layout_of_rows, with_text
-from tweetgen.reading.plain import (
-    are_strings,
-    has_marks,
-    lines_of,
-    marked_texts,
-    refuse_structure,
-)
 from tweetgen.reading.tables import Table, read_rows
-from tweetgen.reading.tweet_json import (
-    Place,
-    find_place,
-    kind_of,
-    named,
-    objects_at,
-    plain_texts,
-    tweets_at,
-)
+from tweetgen.reading.tweet_json import Place, tweets_at
 from tweetgen.settings import ReadingSettings
 
 SAMPLE_LINES = 10_000  # looking at more of them took seconds where rows are short
 SAMPLE_TWEETS = 500
 HEAD_CHARACTERS = 2**18  # looked at before a format is chosen, at least
+MAX_UNPAIRED_SHARE = 0.25  # of texts with an odd number of quotes; 1 % is usual
+LOOKED_AT = 2**14  # characters that tell what stands below foreign lines
+MAX_FOREIGN = 30  # lines above JSON
+SPACE = "\ufeff \t\r\n" + FILLING
+NO_TEXT = "record without a text"
 MAX_ODD, MAX_ODD_SHARE = 3, 0.01  # records without a text that a dump may have
 
-JSON_ARRAY = re.compile(r"\s*\[\s*[\[{\"\]]")
-JSON_OBJECT = re.compile(r"\s*\{\s*[\"}]")
 # The variables of X's archives that hold a person's own tweets
 OWN_TWEETS = re.compile(
     r"(?:tweets?|tweets_\d{4}_\d\d|community_tweets?|note_tweets?)(?:\.part\d+)?"
 )
-ARCHIVE_VARIABLE = re.compile(r"(?:window\.YTD|Grailbird\.data)\.([\w.]*)")
 TABLE_NAME = re.compile(r"\.(?:csv|tsv|tab)(?:\.(?:gz|bz2|xz))?$", re.I)
 
 
@@ -115,30 +98,18 @@ class _File:
 
 
 def _format(file: _File) -> str:
-    """The format by how the text begins; "" for lines, which may still turn out a table."""
-    text = file.head.lstrip("\ufeff \t\r\n" + FILLING)
-    while comment := COMMENT.match(text):
-        text = text[comment.end() :].lstrip()
-    if assigned := ASSIGNMENT.match(text):
-        return "archive" if ARCHIVE_VARIABLE.match(assigned[1] or "") else "json"
-    lines = [line for line in text.split("\n") if line.strip()]
-    if OBJECT_REPR.match(text) or PYTHON_START.match(lines[0] if lines else ""):
-        return "jsonl"
-    if JSON_ARRAY.match(text):
-        is_line = len(lines) > 1 and all(map(_is_json, lines[:2]))
-        return "jsonl" if is_line else "json"
-    if JSON_OBJECT.match(text) and len(lines) == 1:
-        return "json"
-    if JSON_OBJECT.match(text):
-        first = _is_json(lines[0].removesuffix(",").rstrip("\r,"))
-        second = len(lines) > 1 and JSON_OBJECT.match(lines[1]) is not None
-        return "jsonl" if first or (second and lines[0].strip() != "{") else "json"
-    sample = lines if file.is_complete else lines[:-1]
-    return "jsonl" if are_strings("\n".join(sample[:100])) else ""
+    """The format by how the text begins; "" for lines, which may still turn out a table.
 
-
-def _is_json(line: str) -> bool:
-    return not isinstance(parse_value(line), Broken)
+    Foreign lines may stand above JSON: "null", "Connected.", the headers of a web answer.
+    """
+    text = file.head.lstrip(SPACE)
+    if found := format_of(text, file.is_complete):
+        return found
+    for _ in range(MAX_FOREIGN):
+        text = text[:LOOKED_AT].partition("\n")[2].lstrip(SPACE)
+        if found := format_of(text, False):
+            return found if plain.is_mostly_json(text) else ""
+    return ""
 
 
 # --- JSON ----------------------------------------------------------------------------------------
@@ -152,14 +123,14 @@ def _json_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Par
     is_archive = file.is_archive or format == "archive"
     reader = _Tweets(file, "X archive" if is_archive else "JSON")
 
-    def checked() -> Iterator[tuple[int, list[Any], str]]:
+    def checked() -> Iterator[tuple[Sequence[int], list[Any]]]:
         for batch in chain(stream, [[]]):
             variable = ARCHIVE_VARIABLE.fullmatch(stream.assigned)
             if variable and not OWN_TWEETS.fullmatch(variable[1]):  # another file of an archive
                 raise TweetgenError(
                     f"{file.name} holds {variable[1]}, not tweets. Give tweets.js instead."
                 )
-            yield 0, batch, ""
+            yield [line for line, _ in batch], [value for _, value in batch]
 
     yield from reader.parts(checked())
 
@@ -194,34 +165,33 @@ class _Tweets:
         self._key = self._date = self._order = ""
         self._kinds: set[str] = set()  # of records that have a text
         self._num_records = 0
-        self._odd: Counter[str] = Counter()
+        self._num_odd = 0
         self._first_odd = ""
         self._elsewhere: Counter[str] = Counter()
 
-    def parts(self, batches: Iterable[tuple[int, list[Any], str]]) -> Iterator[Part]:
+    def parts(self, batches: Iterable[tuple[Sequence[int], list[Any]]]) -> Iterator[Part]:
         """The parts of `lines_of_json` or the like."""
-        first: Part | None = None
-        for line, values, text in batches:
-            part = self._part(line, values, text)
+        for lines, values in batches:
+            part = self._part(lines, list(map(tweet_json.named, values)))
             if self._place is not None and (len(part.texts) or part.left_out):
-                first = first or part
                 yield part
-        if first is None:
-            raise TweetgenError(f"{self._file.name} holds no tweets. Give a file with tweets.")
-        self._check_odd()
+        num_odd = self._num_odd
+        if num_odd > MAX_ODD and num_odd > MAX_ODD_SHARE * self._num_records:
+            raise TweetgenError(
+                f"{self._first_odd}, and {num_odd - 1:,} more. "
+                "Correct or delete them, or give another key with --text_column."
+            )
 
-    def _part(self, line: int, values: list[Any], text: str) -> Part:
-        places = values if values and isinstance(values[0], Value) else None
-        records = [named(place.value) for place in places] if places else values
+    def _part(self, lines: Sequence[int], records: list[Any]) -> Part:
         if self._place is None and records:
             self._look([record for record in records if not isinstance(record, Broken)])
         kind = partial(self._described)
-        if not places and not self._date and self._place and self._place.paths == ((),):
-            texts = plain_texts(values, self._key)
+        if self._place and not self._elsewhere:
+            texts = tweet_json.plain_texts(records, self._place, self._key)
             if texts is not None:
                 self._num_records += len(texts)
-                return Part(texts, kind)
-        lines = [place.line for place in places] if places else range(line, line + len(values))
+                dates = [_shown_value(record, self._date) for record in records if self._date]
+                return Part(texts, kind, dates, self._order)
         return self._slowly(records, lines, kind)
 
     def _described(self) -> str:
@@ -230,10 +200,10 @@ class _Tweets:
 
     def _look(self, records: list[Any]) -> None:
         """Find where the tweets are, by the first values."""
-        place = find_place(records[:SAMPLE_TWEETS])
+        place = tweet_json.find_place(records[:SAMPLE_TWEETS])
         if place.is_vague and len(records) > SAMPLE_TWEETS:
-            place = find_place(records)
-        objects = [tweet for record in records for tweet in objects_at(record, place)]
+            place = tweet_json.find_place(records)
+        objects = [tweet for record in records for tweet in tweet_json.objects_at(record, place)]
         if not objects and not any(isinstance(record, str) for record in records):
             return
         self._place = place
@@ -248,13 +218,17 @@ class _Tweets:
             self._key = names[find_text(sample, settings.text_column or place.key)]
         date, self._order = find_date(sample, bool(settings.since or settings.until))
         self._date = names[date] if date >= 0 else ""
-        with_text = [record for record in records if tweets_at(record, place, self._key)]
+        with_text = [
+            record
+            for record in records
+            if any(text is not None for _, text in tweets_at(record, place, self._key))
+        ]
         if not with_text:
             raise TweetgenError(
                 f"{self._file.name} has no texts (found: {', '.join(names)[:300]}). "
                 "Save the tweets as JSON lines with a key 'text'."
             )
-        self._kinds = {kind_of(record) for record in with_text}
+        self._kinds = {tweet_json.kind_of(record) for record in with_text}
 
     def _slowly(self, records: Sequence[Any], lines: Sequence[int], kind: Any) -> Part:
         part = Part([], kind, date_order=self._order, left_out=self._elsewhere)
@@ -263,11 +237,15 @@ class _Tweets:
         for record, line in zip(records, lines, strict=True):
             self._num_records += 1
             found = tweets_at(record, self._place, self._key) if self._place else []
-            if not found:
+            texts = [text for _, text in found if text is not None]
+            if not texts:
                 self._leave_out(record, line, part)
-            part.texts += [text for _, text in found]
+            elif len(texts) < len(found):
+                part.left_out[NO_TEXT] += len(found) - len(texts)
+            part.texts += texts
             if self._date:
-                dates += [_shown_value(one.tweet, self._date) for one, _ in found]
+                tweets = [one.tweet for one, text in found if text is not None]
+                dates += [_shown_value(tweet, self._date) for tweet in tweets]
         part.dates = dates
         return part
 
@@ -277,27 +255,19 @@ class _Tweets:
             what = "cut record" if record.is_cut else "broken record"
             reason = f"is not valid JSON ({record.reason})"
         else:
-            kind = kind_of(record)
-            what = "record without a text"
+            kind = tweet_json.kind_of(record)
+            what = NO_TEXT
             if kind and kind not in self._kinds:
                 what = "notice" if kind == "notice" else f"{kind!r} record"
             reason = f"has no text under {self._key!r}"
         part.left_out[what] += 1
-        if what in ("broken record", "record without a text"):
-            self._odd[what] += 1
+        if what in ("broken record", NO_TEXT):
+            self._num_odd += 1
             self._first_odd = self._first_odd or f"line {line:,} of {self._file.name} {reason}"
-
-    def _check_odd(self) -> None:
-        num_odd = sum(self._odd.values())
-        if num_odd > MAX_ODD and num_odd > MAX_ODD_SHARE * self._num_records:
-            raise TweetgenError(
-                f"{self._first_odd}, and {num_odd - 1:,} more. "
-                "Correct or delete them, or give another key with --text_column."
-            )
 
 
 def _shown_value(tweet: Any, key: str) -> str:
-    value = tweet.get(key) if isinstance(tweet, dict) else None
+    value = tweet_json.joined(tweet.get(key)) if isinstance(tweet, dict) else None
     if isinstance(value, dict) and "$date" in value:  # mongoexport
         value = value["$date"]
     return str(value) if isinstance(value, str | int | float) else ""
@@ -309,8 +279,8 @@ def _shown_value(tweet: Any, key: str) -> str:
 def _text_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Part]:
     settings, head = file.settings, _first_lines(file)
     blocks = line_blocks(pieces, file.name)
-    if format == "" and has_marks(head[0]):
-        for texts in marked_texts(blocks):
+    if format == "" and plain.has_marks(head[0]):
+        for texts in plain.marked_texts(blocks):
             yield Part(texts, lambda: file.described("training text"))
         return
     layout = None
@@ -326,8 +296,8 @@ def _text_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Par
         what = "rows" if must else "columns, only lines of text"
         raise TweetgenError(f"{file.name} has no {what}. Check --format and --separator.")
     if format != "txt":
-        refuse_structure(head[0] if head[1] else head[0].rpartition("\n")[0], file.name)
-    for texts in lines_of(blocks):
+        plain.refuse_structure(head[0] if head[1] else head[0].rpartition("\n")[0], file.name)
+    for texts in plain.lines_of(blocks):
         yield Part(texts, lambda: file.described("plain text"))
 
 
@@ -362,9 +332,23 @@ def _table_parts(
     kinds = {",": "CSV", "\t": "TSV"}
     what = kinds.get(table.separator, f"CSV by {table.separator!r}")
     kind = partial(file.described, what, _column_said(table))
-    for rows in read_rows(blocks, table, file.name):
+    is_raw = table.separator == "\t" or not table.multiline  # each line is a row
+    has_raw_quotes = not is_raw and not all(row.strict for row in layout.rows)
+    for number, rows in enumerate(read_rows(blocks, table, file.name)):
+        if number == 0 and has_raw_quotes:
+            _check_quotes(rows.texts[:SAMPLE_TWEETS], file.name)
         left_out = Counter({"repeated header": rows.num_headers} if rows.num_headers else {})
         yield Part(rows.texts, kind, rows.dates, order, rows.num_joined, left_out)
+
+
+def _check_quotes(texts: Sequence[str], name: str) -> None:
+    """Raise TweetgenError if texts were plainly cut at quotes of their own."""
+    num_odd = sum(text.count('"') % 2 for text in texts)
+    if num_odd > MAX_ODD and num_odd > MAX_UNPAIRED_SHARE * len(texts):
+        raise TweetgenError(
+            f"{name} has quotes inside quoted texts, and its rows cannot be told apart. "
+            "Double the quotes inside the texts, or save it as JSON."
+        )
 
 
 def _columns(layout: Layout, name: str, settings: ReadingSettings) -> tuple[int, int, str]:
@@ -386,14 +370,14 @@ def _sheet_parts(
     sheet: str, content: bytes, name: str, settings: ReadingSettings
 ) -> Iterator[Part]:
     """The texts of a spreadsheet, or of a column file such as Parquet."""
-    rows = sheets.read(sheet, content, name)
+    rows, unread = sheets.read(sheet, content, name)
     layout = layout_of_rows(rows)
     if layout is None or not layout.rows:
-        raise TweetgenError(f"{name} holds no tweets. Give a file with tweets.")
+        return
     text, date, order = _columns(layout, name, settings)
     fields = [row.fields for row in layout.rows]
     table = with_text(layout, text, date, "")
     dates = [row[date] for row in fields] if date >= 0 else []
-    yield Part(
-        [row[text] for row in fields], lambda: f"{sheet}, {_column_said(table)}", dates, order
-    )
+    texts, left_out = [row[text] for row in fields], Counter(f"sheet {other!r}" for other in unread)
+    kind = f"{sheet}, {_column_said(table)}"
+    yield Part(texts, lambda: kind, dates, order, left_out=left_out)

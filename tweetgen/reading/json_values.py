@@ -3,16 +3,20 @@
 import ast
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
-from tweetgen.reading.encoding import FILLING, MAX_RECORD
+from tweetgen.reading.encoding import FILLING
 
 DECODER = json.JSONDecoder(strict=False)  # raw control characters in strings are common, harmless
 BATCH_VALUES = 4096
 LOOK_AHEAD = 512  # characters that hold any opening of a value
 
+JSON_ARRAY = re.compile(r"\s*\[\s*[\[{\"\]]")
+JSON_OBJECT = re.compile(r"\s*\{\s*[\"}]")
+ARCHIVE_VARIABLE = re.compile(r"(?:window\.YTD|Grailbird\.data)\.([\w.]*)")
 BETWEEN = re.compile(rf"[\s,;\ufeff{FILLING}]*+")
 COMMENT = re.compile(r"\s*+(?://[^\n]*+\n|/\*(?s:.*?)\*/|(['\"])use strict\1;?)")
 # "window.YTD.tweets.part0 = ", "module.exports = ", "export default ", "const a: Tweet[] = ", "f("
@@ -30,18 +34,11 @@ PYTHON_START = re.compile(r"\s*[\[(]?\s*\{\s*'")
 # "Status(_api=..., text='...')", "<Tweet id=1 text='...'>", "Tweet(url='...', content='...')"
 OBJECT_REPR = re.compile(r"[\[(,\s]*(?:<[A-Z]\w+ |[A-Z]\w+\()\w+=")
 NEXT_REPR = re.compile(r"(?<=[>)]), (?=<?[A-Z]\w+[ (])")
-REPR_TEXT = re.compile(
-    r"\b(full_text|rawContent|text|content|body)=('(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\")"
-)
+REPR_NAMES = ("full_text", "rawContent", "text", "content", "body")  # the surest first
+REPR_TEXT = re.compile(rf"\b({'|'.join(REPR_NAMES)})=('(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\")")
 REPR_DATE = re.compile(r"\b(?:created_at|date)=datetime\.datetime\((\d+), (\d+), (\d+)")
+MAX_VALUE = 256 * 2**20  # characters: some exports are one object, read whole
 MAX_LITERAL = 2**22  # characters of one value in Python's notation
-
-
-class Value(NamedTuple):
-    """A value and where it begins; a value that cannot be read is its error."""
-
-    line: int
-    value: Any
 
 
 class Broken(NamedTuple):
@@ -51,11 +48,45 @@ class Broken(NamedTuple):
     is_cut: bool  # the text ends in it
 
 
-def lines_of_json(blocks: Iterable[str]) -> Iterator[tuple[int, list[Any], str]]:
-    """The values of blocks of lines, one a line: first line, values, text of the block.
+def format_of(text: str, is_complete: bool) -> str:
+    """The format of a text by how it begins: archive, json or jsonl; "" if it is none."""
+    while comment := COMMENT.match(text):
+        text = text[comment.end() :].lstrip()
+    if assigned := ASSIGNMENT.match(text):
+        return "archive" if ARCHIVE_VARIABLE.match(assigned[1] or "") else "json"
+    lines = [line for line in text.split("\n") if line.strip()]
+    if OBJECT_REPR.match(text) or PYTHON_START.match(lines[0] if lines else ""):
+        return "jsonl"
+    if JSON_ARRAY.match(text):
+        is_line = len(lines) > 1 and all(map(_is_json, lines[:2]))
+        return "jsonl" if is_line else "json"
+    if JSON_OBJECT.match(text) and len(lines) == 1:
+        return "json"
+    if JSON_OBJECT.match(text):
+        first = _is_json(lines[0].removesuffix(",").rstrip("\r,"))
+        second = len(lines) > 1 and JSON_OBJECT.match(lines[1]) is not None
+        return "jsonl" if first or (second and lines[0].strip() != "{") else "json"
+    sample = lines if is_complete else lines[:-1]
+    return "jsonl" if _are_strings("\n".join(sample[:100])) else ""
 
-    Where lines are blank or broken, a list of `Value` takes the place of the values.
-    """
+
+def _is_json(line: str) -> bool:
+    return not isinstance(parse_value(line), Broken)
+
+
+def _are_strings(text: str) -> bool:
+    """Whether each line is a string of JSON, as jq writes them, some with an escaped character."""
+    lines = [line.strip(" \r\t,") for line in text.split("\n") if line.strip()]
+    if not lines or not all(line[:1] == '"' == line[-1:] for line in lines[:2]):
+        return False
+    try:
+        return "\\" in text and all(isinstance(json.loads(line), str) for line in lines)
+    except ValueError:
+        return False
+
+
+def lines_of_json(blocks: Iterable[str]) -> Iterator[tuple[Sequence[int], list[Any]]]:
+    """The values of blocks of lines, one a line, and the lines they are on; `Broken` for some."""
     first, pending = 1, ""
     for block in blocks:
         if pending:
@@ -65,25 +96,23 @@ def lines_of_json(blocks: Iterable[str]) -> Iterator[tuple[int, list[Any], str]]
     yield _parsed_lines(pending, first, True)
 
 
-def _parsed_lines(text: str, first: int, is_last: bool) -> tuple[int, list[Any], str]:
+def _parsed_lines(text: str, first: int, is_last: bool) -> tuple[Sequence[int], list[Any]]:
     body = text.rstrip(FILLING + "\n")
     num_lines = body.count("\n") + 1
     try:  # all lines in one call: 2.5 times as fast as one by one
         values = DECODER.decode("[" + body.replace("\n", ",") + "]")
         if len(values) == num_lines and str not in set(map(type, values)):
-            return first, values, text
+            return range(first, first + num_lines), values
     except (ValueError, RecursionError):
         pass
-    lines = body.split("\n")
-    found: list[Value] = []
-    for number, line in enumerate(lines):
+    may_be_cut = first + num_lines - 1 if is_last and not text.endswith("\n") else 0
+    found: dict[int, Any] = {}
+    for number, line in enumerate(body.split("\n"), first):
         if line.strip(FILLING + " \r\t,\ufeff"):
-            value = parse_value(line)
-            if isinstance(value, Broken) and value.is_cut:
-                is_cut = is_last and number == len(lines) - 1 and not text.endswith("\n")
-                value = value._replace(is_cut=is_cut)
-            found.append(Value(first + number, value))
-    return first, found, text
+            found[number] = value = parse_value(line)
+            if isinstance(value, Broken) and number != may_be_cut:
+                found[number] = value._replace(is_cut=False)
+    return list(found), list(found.values())
 
 
 def parse_value(line: str) -> Any:
@@ -132,20 +161,17 @@ def _other_notation(line: str) -> Any:
 def _from_repr(line: str) -> Any:
     """What tweepy's or snscrape's objects show of themselves: their text and day."""
     texts = {match[1]: match[2] for match in reversed(list(REPR_TEXT.finditer(line)))}
-    for name in ("full_text", "rawContent", "text", "content", "body"):
-        if name in texts:
-            try:
-                tweet = {name: ast.literal_eval(texts[name])}
-            except (ValueError, SyntaxError):
-                return None
-            if day := REPR_DATE.search(line):
-                tweet["created_at"] = f"{day[1]}-{day[2]}-{day[3]}"
-            return tweet
-    return None
+    name = next((name for name in REPR_NAMES if name in texts), "")
+    try:
+        tweet = {name: ast.literal_eval(texts[name])}
+    except (KeyError, ValueError, SyntaxError):
+        return None
+    day = REPR_DATE.search(line)
+    return tweet | ({"created_at": f"{day[1]}-{day[2]}-{day[3]}"} if day else {})
 
 
 class JsonStream:
-    """The values of a text of JSON, one after another, however long it is: lists of `Value`.
+    """The values of a text of JSON, one after another: lists of lines and values.
 
     Arrays at the top are opened, so that their elements come singly; so is {"data": [...]}.
     """
@@ -160,17 +186,16 @@ class JsonStream:
         self._is_script = False
         self.assigned = ""  # the variable of a script: "window.YTD.tweets.part0"
 
-    def __iter__(self) -> Iterator[list[Value]]:
-        batch: list[Value] = []
-        for value in self._values():
-            batch.append(value)
-            if len(batch) == BATCH_VALUES:
-                yield batch
-                batch = []
-        if batch:
+    def __iter__(self) -> Iterator[list[tuple[int, Any]]]:
+        values = self._values()
+        while batch := list(islice(values, BATCH_VALUES)):
             yield batch
 
-    def _values(self) -> Iterator[Value]:
+    def _values(self) -> Iterator[tuple[int, Any]]:
+        while self._skip() and self._buffer[self._position] not in '[{"':
+            yield self._count_lines(), Broken("no object or array", False)
+            end = self._buffer.find("\n", self._position)
+            self._position = end if end >= 0 else len(self._buffer)
         closers: list[str] = []  # what ends the array or wrapper we are in
         while self._skip():
             start = self._buffer[self._position]
@@ -190,7 +215,7 @@ class JsonStream:
             else:
                 line = self._count_lines()
                 value = self._value()
-                yield Value(line, value)
+                yield line, value
                 if isinstance(value, Broken):
                     return
 
@@ -212,15 +237,16 @@ class JsonStream:
             self._position = match.end()
             return True
 
-    def _fill(self) -> bool:
-        """Take in more text; False at the end."""
-        text = next(self._texts, None)
-        if text is None:
-            return False
+    def _fill(self, num_characters: int = 1) -> bool:
+        """Take in so much more text; False at the end."""
         self._count_lines()
-        self._buffer = self._buffer[self._position :] + text
+        pieces = [self._buffer[self._position :]]
+        num_wanted = len(pieces[0]) + num_characters
+        while sum(map(len, pieces)) < num_wanted and (text := next(self._texts, "")):
+            pieces.append(text)
+        self._buffer = "".join(pieces)
         self._position = self._counted = 0
-        return True
+        return len(pieces) > 1
 
     def _count_lines(self) -> int:
         """The line of the position."""
@@ -231,16 +257,32 @@ class JsonStream:
     def _value(self) -> Any:
         """The value at the position, taking in as much text as it needs; `Broken` if it is cut."""
         while True:
+            num_characters = len(self._buffer) - self._position
             try:
                 value, end = DECODER.raw_decode(self._buffer, self._position)
             except (ValueError, RecursionError) as error:
-                if len(self._buffer) - self._position <= MAX_RECORD and self._fill():
+                # twice as much each time, for a value is read anew from its start
+                if self._goes_on(error) and self._fill(num_characters):
                     continue
                 return self._cut_or_refused(error)
             if end == len(self._buffer) and self._fill():  # 12 may go on as 123
                 continue
             self._position = end
             return opened_string(value)
+
+    def _goes_on(self, error: Exception) -> bool:
+        """Whether more text may mend an error; TweetgenError if the value is too long already."""
+        if not isinstance(error, json.JSONDecodeError):
+            return False
+        at_end = len(self._buffer) - error.pos < LOOK_AHEAD
+        if not at_end and not error.msg.startswith("Unterminated string"):
+            return False
+        if len(self._buffer) - self._position > MAX_VALUE:
+            raise TweetgenError(
+                f"line {self._count_lines():,} of {self._name} begins a value of JSON of more than "
+                f"{MAX_VALUE / 2**20:,.0f} MiB. Save its tweets as JSON lines and give that."
+            )
+        return True
 
     def _cut_or_refused(self, error: Exception) -> Any:
         """`Broken` for a value in which the text ends; TweetgenError for any other."""

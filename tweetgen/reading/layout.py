@@ -214,6 +214,8 @@ def _num_known(head: Sequence[str]) -> int:
     """The number of well-known names in a first row; 0 if it is none of names for sure."""
     if not all(HEADER_CELL.fullmatch(cell.strip()) for cell in head):
         return 0
+    if len(head) == 1 and head[0].rstrip().endswith(":"):  # "tweets:" begins a list in YAML
+        return 0
     names = [normalised(cell) for cell in head]
     known = [name for name in names if name in KNOWN_NAMES]
     return len(known) if len(known) > 1 or any(name in TEXT_NAMES for name in known) else 0
@@ -307,7 +309,7 @@ def _are_row_numbers(rows: list[Row]) -> bool:
 def with_text(layout: Layout, text: int, date: int, sample: str) -> Table:
     """The finished table once its columns are known."""
     table = replace(layout.table, text=text, date=date)
-    start = _row_start(layout.rows, table)
+    start = _row_start(layout.rows, table, sample)
     multiline = start.endswith('"') or not _is_unquoted(layout.rows, table, sample)
     return replace(table, row_start=start, multiline=multiline)
 
@@ -325,28 +327,54 @@ def _is_unquoted(rows: list[Row], table: Table, text: str) -> bool:
     )
 
 
-def _row_start(rows: Sequence[Row], table: Table) -> str:
+def _row_start(rows: Sequence[Row], table: Table, sample: str) -> str:
     """The pattern of the columns before the text; "" if lines of a text could match it too."""
-    mark = re.escape(table.separator)
-    whole = [row for row in rows if row.strict and len(row.fields) == table.num_columns]
+    if not table.text:
+        return ""
     # Where most texts are in quotes, other rows may be lines of a text whose quotes are its own.
-    opened = re.compile(rf'(?:"(?:[^"]|"")*"{mark}|[^"{mark}]*{mark}){{{table.text}}}"')
-    quoted = [row for row in whole if table.text and opened.match(row.record)]
-    whole = quoted if len(quoted) > len(whole) / 2 else whole
+    mark = re.escape(table.separator)
+    opened = re.compile(rf'((?:"(?:[^"]|"")*"{mark}|[^"{mark}]*{mark}){{{table.text}}})"')
+    whole = [row for row in rows if row.strict and len(row.fields) == table.num_columns]
+    quoted = [row for row in whole if opened.match(row.record)]
+    is_quoted = len(quoted) > len(whole) / 2
+    fields = [row.fields[: table.text] for row in (quoted if is_quoted else whole)]
+    start = _start_pattern(fields, mark, is_quoted, [row.record for row in rows])
+    if start or table.in_cells:
+        return start
+    # Where no row keeps the rules, lines that open a text in quotes and begin alike are rows.
+    lines = sample.split("\n")[table.header_lines :]
+    openings = [match[1][:-1] for line in lines if (match := opened.match(line))]
+    fields = strict_fields(openings, table) or []
+    alike = [row for row in fields if any(map(_is_alike, row, fields[0]))]
+    start = _start_pattern(alike, mark, True, lines)
+    return start if start.endswith('"') else ""
+
+
+def _is_alike(value: str, first: str) -> bool:
+    """Whether two cells are of one shape with digits."""
+    shapes = {DIGIT_RUN.sub("0", LETTER_RUN.sub("a", cell.strip())) for cell in (value, first)}
+    return len(shapes) == 1 and "0" in shapes.pop()
+
+
+def _start_pattern(
+    fields: list[list[str]], mark: str, is_quoted: bool, records: Sequence[str]
+) -> str:
+    """The pattern of these columns before a text, with its quote where it always has one.
+
+    "" if they are too few or too vague to tell rows from lines of a text.
+    """
     patterns, num_sure = [], 0
-    for column in range(table.text):
-        values = [row.fields[column] for row in whole]
-        kinds = (_few_shapes, _few_values) if whole is quoted else (_few_values, _few_shapes)
+    for values in zip(*fields, strict=True):
+        kinds = (_few_shapes, _few_values) if is_quoted else (_few_values, _few_shapes)
         pattern = kinds[0](values) or kinds[1](values)
         num_sure += 2 if f"{{{LONG_NUMBER}," in pattern else pattern != ""
         patterns.append(f'"?(?:{pattern})"?' if pattern else f"[^{mark}]*+")
     start = "".join(pattern + mark for pattern in patterns)
-    if whole is quoted and all(re.match(f'{start}(?!")', row.record) is None for row in rows):
+    if is_quoted and all(re.match(f'{start}(?!")', record) is None for record in records):
         start, num_sure = f'{start}"', num_sure + (num_sure > 0)
     is_long = any(f"{{{LONG_NUMBER}," in pattern for pattern in patterns)
-    if num_sure < 2 or len(whole) < (MIN_ROWS if is_long else MIN_TYPED_ROWS):
-        return ""
-    return start
+    is_sure = num_sure >= 2 and len(fields) >= (MIN_ROWS if is_long else MIN_TYPED_ROWS)
+    return start if is_sure else ""
 
 
 def _few_values(values: Sequence[str]) -> str:

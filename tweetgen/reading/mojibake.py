@@ -4,10 +4,11 @@ Tweets are too short to be judged one by one: "Ã©" may be meant. A file is jud
 sample of its tweets, and then every tweet in it is repaired the same way.
 """
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
+from itertools import islice, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ PLAUSIBLE = re.compile(
     "\uac00-\ud7af\ufe0f\uff00-\uffef\ufffd\U0001f000-\U0001faff]"
 )
 UNSURE = frozenset(("Ã ", "Â ", "å_", "Ì_"))  # broken, but healthy text may hold them as well
-JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
+CJK_LETTER = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 PYTHON_REPR = re.compile(r"b'.*'|b\".*\"", re.S)  # "b'caf\\xc3\\xa9'", printed by a script
 ESCAPED_BYTE = re.compile(r"\\x[0-9a-f]{2}")
 C1 = re.compile("[\x80-\x9f]")
@@ -48,10 +49,11 @@ class Family:
     meaning: Mapping[str, str]  # what other passages mean, as where a byte was lost
     leads: tuple[range, ...] = ()  # bytes that begin a character of UTF-8
     sign: re.Pattern[str] | None = None  # what no healthy text has; None: what can be mended
-    broken: re.Pattern[str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "broken", re.compile("|".join(self._passages())))
+    @functools.cached_property
+    def broken(self) -> re.Pattern[str]:
+        """What of a text shows the damage."""
+        return re.compile("|".join(self._passages()))
 
     def _passages(self) -> Iterable[str]:
         """The patterns of what is broken; "_" may stand for a lost byte of an emoji or symbol."""
@@ -80,9 +82,13 @@ class Family:
             return "" if is_lost else passage[0]
 
     def num_signs(self, text: str) -> int:
-        """How many passages of a text this damage explains and no healthy text would have."""
+        """How many passages of a text this damage explains and no healthy text would have.
+
+        -1 if the text is Japanese, in which the signs of some families are letters.
+        """
         if self.sign:
-            return 0 if JAPANESE.search(text) else sum(1 for _ in self.sign.finditer(text))
+            rest, number = self.sign.subn("", text)
+            return -1 if CJK_LETTER.search(rest) else number
         passages = [p for p in self.broken.finditer(text) if p[0] not in UNSURE]
         mended = [(passage[0], self.mend(passage)) for passage in passages]
         return sum(new != old and (not new or bool(PLAUSIBLE.match(new))) for old, new in mended)
@@ -108,6 +114,18 @@ _SHOWN = dict(enumerate(CP1252[0x80:], 0x80))
 _SAVED = _through_mac_roman(_SHOWN)
 _SAVED_THRICE = _through_mac_roman(_through_mac_roman(_SAVED))
 _MAC_ROMAN = {byte: bytes([byte]).decode("mac-roman") for byte in _SHOWN}
+
+_KANA = {bytes([byte]).decode("shift_jis"): byte for byte in range(0xA1, 0xE0)}
+# Shift-JIS makes one sign of a quote or accented letter and the letter after it
+_KANJI = {
+    kanji: CP1252[first] + chr(letter)
+    for first, letter in product(_SHOWN, [*range(0x41, 0x5B), *range(0x61, 0x7B)])
+    if CJK_LETTER.fullmatch(kanji := bytes((first, letter)).decode("cp932", "ignore"))
+}
+_AS_KANJI = {
+    mark: "[" + "".join(kanji for kanji, pair in _KANJI.items() if pair[0] == mark) + "]"
+    for mark in "’“"
+}
 
 # After three rounds the lead byte of quotes and dashes is a space or lost, the next byte "—".
 _THRICE = {"_": "…", "“": "“", "\x9d": "”", "…": "‘", "”": "—", "¢": "•", "": "’"}
@@ -147,6 +165,11 @@ FAMILIES = {
             "|(?<![^\\W\\d_])Ò(?=[A-Za-z])|(?<=[a-z.!?])Ó(?![^\\W\\d_])"
         ),
     ),
+    "cp1252 read as Shift-JIS": Family(  # "It痴" of the bytes for "’s"
+        {},
+        {kana: CP1252[byte] for kana, byte in _KANA.items()} | _KANJI,
+        sign=re.compile(rf"(?<=[A-Za-z]){_AS_KANJI['’']}|(?<!\w){_AS_KANJI['“']}(?=[a-z])"),
+    ),
     "cp1252 read as half-width kana": Family(  # "Donﾒt": the low byte is cp1252's
         {},
         {chr(0xFF00 + byte): _SHOWN[byte] for byte in range(0x80, 0xA0)},
@@ -154,7 +177,7 @@ FAMILIES = {
     ),
     "Mac-Roman read as half-width kana": Family(  # "Donﾕt": Shift-JIS's byte for ﾕ
         {},
-        {bytes([byte]).decode("shift_jis"): _MAC_ROMAN[byte] for byte in range(0xA1, 0xE0)},
+        {kana: _MAC_ROMAN[byte] for kana, byte in _KANA.items()},
         sign=re.compile("(?<=[A-Za-z])ﾕ(?=[A-Za-z])"),
     ),
 }
@@ -164,7 +187,7 @@ def detect(sample: Iterable[str]) -> str:
     """The name of the family a file belongs to, by a sample of its tweets; "" if it is healthy."""
     rows = list(islice((text for text in sample if not text.isascii()), SAMPLE_ROWS))
     signs = {name: [family.num_signs(text) for text in rows] for name, family in FAMILIES.items()}
-    damaged = {name: sum(map(bool, of_rows)) for name, of_rows in signs.items()}
+    damaged = {name: int(np.sign(of_rows).sum()) for name, of_rows in signs.items()}
     likeliest = max(FAMILIES, key=lambda name: (damaged[name], sum(signs[name])))
     return likeliest if rows and damaged[likeliest] >= SMALLEST_SHARE * len(rows) else ""
 
@@ -177,6 +200,8 @@ def repair(text: str, family: str) -> str:
     if not family or text.isascii():
         return text
     damage = FAMILIES[family]
+    if damage.sign and CJK_LETTER.search(damage.broken.sub("", text)):  # Japanese among others
+        return text
     for _ in range(MOST_ROUNDS if damage.leads else 1):
         before, text = text, damage.broken.sub(damage.mend, text)
         if text == before:

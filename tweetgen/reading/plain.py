@@ -1,6 +1,5 @@
 """Text that is no table and no JSON: a tweet a line, or tweets between the marks of older tools."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from tweetgen.reading.encoding import FILLING, MAX_RECORD
 # "<|startoftext|>", "<|endoftext|>", "<s>", "</s>", "[BOS]", "<eos>": between the texts of a file
 # that an older tool was trained on
 MARK = re.compile(r"<\|\w+\|>|</?s>|<[be]os>|\[[BE]OS\]", re.I)
+TOKEN_AT_EDGE = re.compile(r"^<\|\w+\|>|<\|\w+\|>$")
 LINK = re.compile(r"https?://\S+")
 # Lines that are no sentence, with what they are; after the first sign comes anything.
 STRUCTURES = {
@@ -35,24 +35,19 @@ SKELETON_SHARE = 0.9
 STRUCTURE_SHARE = 0.5
 
 
-def are_strings(text: str) -> bool:
-    """Whether each line is a string of JSON, as jq writes them, some with an escaped character."""
-    lines = [line.strip(" \r\t,") for line in text.split("\n") if line.strip()]
-    if not lines or not all(line[:1] == '"' == line[-1:] for line in lines[:2]):
-        return False
-    try:
-        return "\\" in text and all(isinstance(json.loads(line), str) for line in lines)
-    except ValueError:
-        return False
-
-
 def has_marks(text: str) -> bool:
-    """Whether the marks of a training file stand between the texts, not in one of them."""
-    num_lines = sum(1 for line in text.split("\n") if line.strip())
+    """Whether the marks of a training file stand between the texts, not in one of them.
+
+    They do where they fill lines, or where as many lines as a tenth begin or end with one.
+    """
     num_marks = sum(1 for _ in MARK.finditer(text))
-    if num_marks and re.search(rf'"(?:{MARK.pattern})', text):  # in the cells of a table
+    if not num_marks or re.search(rf'"(?:{MARK.pattern})', text):  # in the cells of a table
         return False
-    return (num_marks > 1 and num_marks >= num_lines / 2) or bool(MARK.match(text.lstrip()))
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    num_alone = sum(MARK.fullmatch(line) is not None for line in lines)
+    num_at_edges = sum(TOKEN_AT_EDGE.search(line) is not None for line in lines)
+    is_usual = num_at_edges >= len(lines) / 10 or num_marks >= len(lines) / 2
+    return num_alone > 1 or (num_marks > 1 and is_usual) or bool(MARK.match(text.lstrip()))
 
 
 def marked_texts(blocks: Iterable[str]) -> Iterator[list[str]]:
@@ -74,6 +69,13 @@ def lines_of(blocks: Iterable[str]) -> Iterator[list[str]]:
     for block in blocks:
         lines = block.rstrip(FILLING).split("\n")
         yield [line.rstrip("\r") for line in lines if line.strip()]
+
+
+def is_mostly_json(text: str) -> bool:
+    """Whether most lines are plainly of JSON or of Python."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    pattern = STRUCTURES["JSON or Python"]
+    return sum(pattern.match(line) is not None for line in lines) > STRUCTURE_SHARE * len(lines)
 
 
 def refuse_structure(text: str, name: str) -> None:

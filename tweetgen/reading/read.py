@@ -91,25 +91,31 @@ def _read_members(
     for member in members:
         with open_stream(member) as stream:
             parts = parts_of(stream, member.name, settings, is_archive=notes is not None)
-            frame, kind = _collect(parts, name, said, posts)
-        frames.append(frame)
-        kinds.append(kind)
+            if collected := _collect(parts, name, said, posts):
+                frames.append(collected[0])
+                kinds.append(collected[1])
+    if not frames:  # an archive has empty files beside others
+        raise TweetgenError(f"{name} holds no tweets. Give a file with tweets.")
     num_tweets, num_joined = sum(map(len, frames)), said.pop("", 0)
     # airline.csv: CSV, UTF-8, column 'text', 14,640 tweets
     tell(f"{name}: {kinds[0]}, {num_tweets:,} tweets")
     if num_joined:
         tell(f"  {num_joined:,} rows had unquoted separators in the text")
     if said:
-        counts = (
-            f"{number:,} {kind}{'s' if number > 1 and not kind.startswith('texts') else ''}"
-            for kind, number in said.most_common()
-        )
+        counts = (f"{number:,} {_counted(kind, number)}" for kind, number in said.most_common())
         tell(f"  left out: {', '.join(counts)}")
     if posts.used:
         tell(f"  {len(posts.used):,} long posts are in full, from note-tweet.js")
     if num_unused := len(posts.whole) - len(posts.used):
         tell(f"  not read: {num_unused:,} long posts of note-tweet.js without a tweet")
     return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+
+
+def _counted(kind: str, number: int) -> str:
+    """`record without a text` -> `records without a text` for more than one."""
+    if number == 1 or kind.startswith("texts"):
+        return kind
+    return re.sub(r"record\b|$", lambda end: end[0] + "s", kind, count=1)
 
 
 class _LongPosts:
@@ -140,8 +146,8 @@ class _LongPosts:
 
 def _collect(
     parts: Iterable[Part], name: str, said: Counter[str], posts: _LongPosts
-) -> tuple[pd.DataFrame, str]:
-    """The parts of a file as one table, and what it was read as.
+) -> tuple[pd.DataFrame, str] | None:
+    """The parts of a file as one table, and what it was read as; None if there are none.
 
     Characters are mended by what the first texts show. `said` takes what was left out and, under
     "", the rows with unquoted separators.
@@ -156,7 +162,7 @@ def _collect(
         said[""] += part.num_joined
         kind = part.kind()
     if not columns:
-        raise TweetgenError(f"{name} holds no tweets. Give a file with tweets.")
+        return None
     sample = pa.chunked_array(columns).slice(0, mojibake.SAMPLE_TEXTS).to_pylist()
     mend = mojibake.mending(sample)
     mended = [mend.apply(columns.pop(0)) for _ in range(len(columns))]

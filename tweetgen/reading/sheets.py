@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from itertools import takewhile
 from typing import Any
 
 import pandas as pd
@@ -38,8 +39,10 @@ def kind_of(start: bytes, name: str) -> str:
     raise TweetgenError(f"{name} is an office document. Save it as CSV and give that.")
 
 
-def read(kind: str, content: bytes, name: str) -> list[list[str]]:
-    """The rows of the sheet, its header first; of several sheets the longest.
+def read(kind: str, content: bytes, name: str) -> tuple[list[list[str]], list[str]]:
+    """The rows, their header first, and the names of sheets that are not read.
+
+    Of several sheets the longest is read, and those that begin like it.
 
     Raises:
         TweetgenError: a package is missing, or the file is damaged.
@@ -47,7 +50,7 @@ def read(kind: str, content: bytes, name: str) -> list[list[str]]:
     try:
         if kind in ENGINES:
             return _spreadsheet(content, ENGINES[kind])
-        return _column_file(content, kind)
+        return _column_file(content, kind), []
     except ImportError:
         raise TweetgenError(
             f"{name} needs the package {PACKAGES[kind]}: pip install {PACKAGES[kind]}, "
@@ -60,10 +63,10 @@ def read(kind: str, content: bytes, name: str) -> list[list[str]]:
         ) from error
 
 
-def _spreadsheet(content: bytes, engine: Any) -> list[list[str]]:
+def _spreadsheet(content: bytes, engine: Any) -> tuple[list[list[str]], list[str]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries about themselves and about styles
-        sheets = pd.read_excel(
+        frames = pd.read_excel(
             io.BytesIO(content),
             sheet_name=None,
             header=None,
@@ -72,8 +75,20 @@ def _spreadsheet(content: bytes, engine: Any) -> list[list[str]]:
             na_filter=False,
             engine=engine,
         )
+    sheets = {
+        str(name): [[_shown(cell) for cell in row] for row in frame.to_numpy().tolist()]
+        for name, frame in frames.items()
+    }
     longest = max(sheets.values(), key=len)
-    return [[_shown(cell) for cell in row] for row in longest.to_numpy().tolist()]
+    rows, unread = list(longest), []
+    for name, sheet in sheets.items():
+        pairs = zip(sheet, longest, strict=False)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if same and sheet is not longest:
+            rows += sheet[same:]
+        elif not same and sheet:
+            unread.append(name)
+    return rows, unread
 
 
 def _column_file(content: bytes, kind: str) -> list[list[str]]:
