@@ -237,13 +237,16 @@ def _is_evident(rows: list[Row], width: int, separator: str) -> bool:
 
 
 def _is_typed(values: list[str]) -> bool:
-    """Whether a column holds only numbers or dates, or a few words again and again."""
+    """Whether a column holds only numbers or dates, or a few words again and again.
+
+    Words after a space are none: "Good morning, friends" is no table of two columns.
+    """
     filled = [value.strip() for value in values if value.strip()]
     if not filled:
         return False
     if all(NUMBER.fullmatch(value) or parse_date(value, "day") for value in filled):
         return True
-    few = len(set(filled)) <= len(filled) / 4
+    few = len(set(filled)) <= len(filled) / 4 and not all(value[:1] == " " for value in values)
     return few and all(len(value) <= 30 and value.count(" ") <= 2 for value in filled)
 
 
