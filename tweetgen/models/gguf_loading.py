@@ -128,7 +128,11 @@ def _config(file: GgufFile, architecture: str) -> dict[str, Any]:
         for key, value in file.metadata.items()
         if key.startswith(f"{architecture}.")
     }
-    own["block_count"] = len({n.split(".")[1] for n in file.tensors if n.startswith("blk.")})
+    num_blocks = len({name.split(".")[1] for name in file.tensors if name.startswith("blk.")})
+    if own.setdefault("block_count", num_blocks) != num_blocks:
+        raise ValueError(f"it states {own['block_count']} blocks and has tensors of {num_blocks}")
+    if 0 in (own.get("attention.head_count"), own.get("attention.head_count_kv")):
+        raise ValueError("it states 0 attention heads")
     end = file.metadata.get("tokenizer.ggml.eos_token_id")
     is_tied = "output.weight" not in file.tensors or np.array_equal(
         file.raw("token_embd.weight"), file.raw("output.weight")
