@@ -1,17 +1,21 @@
 """A model file made ready to draw from: decoder, tokenizer, and the tweets not to copy."""
 
+import json
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from tweetgen.console import printable
-from tweetgen.device import choose_device, keep_freed_memory, memory_errors
+from tweetgen.device import choose_device, choose_precision, keep_freed_memory, memory_errors
 from tweetgen.errors import TweetgenError, first_line
+from tweetgen.generation import gpt2, llama
 from tweetgen.generation.decoder import Decoder
-from tweetgen.generation.factory import load_decoder
+from tweetgen.generation.linear import has_int8
+from tweetgen.generation.transformer import Weights
 from tweetgen.settings import LARGE_MODEL
 from tweetgen.text.copies import CopyGuard
 from tweetgen.text.length import weighted_length
@@ -90,7 +94,7 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
     Args:
         model_file: only config_json, weights, tokenizer_json, eos_token_id, originality are used.
         device: "auto", "cpu", "cuda" or "mps".
-        precision: "auto", "int8", "fp32" or "bf16"; see `factory.load_decoder`.
+        precision: "auto", "int8", "fp32" or "bf16"; see `load_decoder`.
 
     Raises:
         TweetgenError: the device is missing, no decoder is there for the model, or the parts of
@@ -124,6 +128,33 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
         size_of(model_file),
         _ids_of_marks(tokenizer, decoder.vocabulary_size),
     )
+
+
+def load_decoder(
+    config_json: str, weights: dict[str, Tensor], device: torch.device, precision: str
+) -> Decoder:
+    """The fastest decoder there is for a transformers config and state_dict, tied tensors once.
+
+    `precision` "auto" is int8 on x86 processors, otherwise bf16 where the hardware multiplies in
+    it.
+
+    Raises:
+        TweetgenError: transformers knows no such model, it has no key/value cache, or int8 is not
+            for this device.
+    """
+    can_int8 = device.type == "cpu" and has_int8()
+    if precision == "int8" and not can_int8:
+        raise TweetgenError("int8 needs an x86 processor and --device cpu; use --precision auto.")
+    in_int8 = can_int8 and precision in ("auto", "int8")
+    dtype = torch.float32 if in_int8 else choose_precision(precision, device)
+    config, layers = json.loads(config_json), Weights(weights, device, dtype, in_int8=in_int8)
+    if gpt2.is_supported(config):
+        return gpt2.GPT2Decoder(config, layers)
+    if llama.is_supported(config):
+        return llama.LlamaDecoder(config, layers)
+    from tweetgen.generation import causal_lm  # imports transformers: 3 s
+
+    return causal_lm.load(config_json, weights, device, dtype, in_int8=in_int8)
 
 
 def size_of(model_file: dict[str, Any]) -> int:
