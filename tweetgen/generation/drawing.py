@@ -9,6 +9,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from tweetgen.console import printable
@@ -58,11 +59,8 @@ def generate(
 
     Args:
         model: what `load` made, or the content of a model file.
-        prompts: each tweet starts with its prompt; "" leaves all to the model.
         num_tweets: for each prompt. Fewer come where too many drafts in a row fail.
-        settings: how drafts are drawn and judged.
-        forbid: found in no tweet.
-        require: found in every tweet.
+        forbid: found in no tweet; `require`: found in every tweet.
         first_prompt: the number of the first prompt, for calls that go on from earlier ones.
         tally: is told what came of all drafts.
 
@@ -198,8 +196,7 @@ def first_drafts(
 ) -> list[Draft]:
     """The first drafts without a prompt, in order, whatever they are like; none is drawn again.
 
-    One of about `most_tokens` is given up, as without an end; 0 means twice as many tokens as
-    `max_length` allows characters.
+    One of about `most_tokens` is given up; 0 means twice as many as `max_length` has characters.
     """
     most_tokens = most_tokens or 2 * settings.max_length or MOST_TOKENS
     if not isinstance(model, TweetModel):
@@ -207,9 +204,5 @@ def first_drafts(
     settings = settings.for_model(model.num_parameters)
     prompt = Prompt(0, "", [model.eos_token_id])
     batch = DraftBatch(model, settings, 1, lambda _, tokens: len(tokens) >= most_tokens)
-    drafts = [
-        draft
-        for ended in draw(batch, lambda free: [prompt] * min(free, num_drafts - prompt.num_started))
-        for draft in ended
-    ]
-    return sorted(drafts, key=lambda draft: draft.number)
+    drawn = draw(batch, lambda free: [prompt] * min(free, num_drafts - prompt.num_started))
+    return sorted(chain.from_iterable(drawn), key=lambda draft: draft.number)
