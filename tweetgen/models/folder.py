@@ -12,8 +12,7 @@ from tweetgen.models.building import check_complete, quiet_transformers, told_fa
 class ModelFolder:
     """A folder with a config.json. No code that comes with a model is ever run.
 
-    Raises, in its methods:
-        TweetgenError: a file is missing or damaged, or transformers cannot load it.
+    Methods raise TweetgenError for a file missing or damaged, or that transformers cannot load.
     """
 
     def __init__(self, path: Path) -> None:
