@@ -34,12 +34,7 @@ class Weights:
     """A state_dict as layers: on the device, and in the number format that is computed in."""
 
     def __init__(
-        self,
-        tensors: dict[str, Tensor],
-        device: torch.device,
-        dtype: torch.dtype,
-        *,
-        in_int8: bool,
+        self, tensors: dict[str, Tensor], device: torch.device, dtype: torch.dtype, *, in_int8: bool
     ) -> None:
         """`tensors` in any 16 or 32 bits; each is converted when asked for, one at a time."""
         self.device = device
@@ -61,21 +56,13 @@ class Weights:
         return self._tensors[name].to(self.device, torch.float32)
 
     def linear(self, *names: str, transposed: bool = False) -> Linear:
-        """One product for the layers of these names ("...q_proj"), their outputs side by side.
-
-        A layer without a bias has a bias of zeros where another has one.
-        """
+        """One product for the layers of these names ("...q_proj"), their outputs side by side."""
         weights = [self.full(f"{name}.weight") for name in names]
         if transposed:
             weights = [weight.t() for weight in weights]
         weight = torch.cat(weights) if len(weights) > 1 else weights[0].contiguous()
-        bias = None
-        if any(f"{name}.bias" in self for name in names):
-            biases = [
-                self.full(f"{name}.bias") if f"{name}.bias" in self else own.new_zeros(len(own))
-                for name, own in zip(names, weights, strict=True)
-            ]
-            bias = torch.cat(biases)
+        has_bias = f"{names[0]}.bias" in self  # all of them, or none
+        bias = torch.cat([self.full(f"{name}.bias") for name in names]) if has_bias else None
         if self._in_int8:
             return Int8Linear(weight, bias)
         return FullLinear(weight.to(self._dtype), None if bias is None else bias.to(self._dtype))
