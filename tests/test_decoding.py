@@ -11,8 +11,8 @@ from tweetgen import models
 from tweetgen.errors import TweetgenError
 from tweetgen.generation import gpt2, llama
 from tweetgen.generation.causal_lm import CachedDecoder
-from tweetgen.generation.factory import load_decoder
 from tweetgen.generation.linear import ROW_BLOCK, FullLinear, Int8Linear, activate, has_int8
+from tweetgen.generation.model import load_decoder
 
 CPU = torch.device("cpu")
 PROMPTS = [[256], [256, 72, 105], [256, 7, 8, 9, 10, 11, 12], [256, 1]]

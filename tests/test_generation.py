@@ -342,7 +342,7 @@ def test_a_model_file_whose_parts_do_not_fit_is_refused(change, message):
 
 
 def test_int8_is_refused_where_it_cannot_be_computed(monkeypatch):
-    monkeypatch.setattr("tweetgen.generation.factory.has_int8", lambda: False)
+    monkeypatch.setattr("tweetgen.generation.model.has_int8", lambda: False)
     with pytest.raises(TweetgenError, match="use --precision auto"):
         drawing.load(model_content(), "cpu", "int8")
 

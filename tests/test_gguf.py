@@ -25,8 +25,11 @@ MARKER = "<|im_start|>"  # a chat model's
 def write_gguf(path, rule="gpt-2", kind=gguf.GGMLQuantizationType.F32, **metadata):
     """A Llama-type model with random weights, one layer and the byte tokenizer; 262 entries.
 
-    `rule` cuts words, the matrices are of `kind`, and `metadata` are more texts to write.
+    `rule` cuts words, the matrices are of `kind`, and `metadata` are more texts to write, or
+    numbers in place of the right ones.
     """
+    numbers = {"block_count": 1, "attention__head_count": HEADS, "attention__head_count_kv": HEADS}
+    numbers |= {key: metadata.pop(key) for key in [*numbers] if key in metadata}
     vocabulary = json.loads(byte_tokenizer_json())["model"]["vocab"]
     entries = [*sorted(vocabulary, key=vocabulary.get), END, MARKER]
     # llama.cpp's files have merges; runs of spaces and digits tell the rules for words apart.
@@ -35,10 +38,9 @@ def write_gguf(path, rule="gpt-2", kind=gguf.GGMLQuantizationType.F32, **metadat
     writer.add_name("tiny")
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(WIDTH)
-    writer.add_block_count(1)
     writer.add_feed_forward_length(FEED_FORWARD)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(HEADS)
+    for key, number in numbers.items():
+        writer.add_uint32(f"llama.{key.replace('__', '.')}", number)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(10_000.0)
     writer.add_vocab_size(len(entries))
@@ -172,6 +174,22 @@ def test_a_context_stretched_in_an_unknown_way_is_refused(tmp_path):
     path = write_gguf(tmp_path / "tiny.gguf", llama__rope__scaling__type="yarn")
     with pytest.raises(TweetgenError, match="its context is stretched by 'yarn'"):
         models.load_tokenizer(str(path))
+
+
+@pytest.mark.parametrize("num_blocks", [0, 2])
+def test_a_file_that_states_another_number_of_blocks_than_it_has_is_refused(num_blocks, tmp_path):
+    path = write_gguf(tmp_path / "tiny.gguf", block_count=num_blocks)
+    message = rf"tiny\.gguf .*: it states {num_blocks} blocks and has tensors of 1\. Name another"
+    for load in (models.load_tokenizer, models.load_pretrained):
+        with pytest.raises(TweetgenError, match=message):
+            load(str(path))
+
+
+@pytest.mark.parametrize("key", ["attention__head_count", "attention__head_count_kv"])
+def test_a_file_without_attention_heads_is_refused(key, tmp_path):
+    path = write_gguf(tmp_path / "tiny.gguf", **{key: 0})
+    with pytest.raises(TweetgenError, match="it states 0 attention heads"):
+        models.load_pretrained(str(path))
 
 
 @pytest.mark.parametrize("length", [0, 3, 20, 200, 9_000])

@@ -53,9 +53,7 @@ def draft_seed(seed: int, prompt: int, draft: int) -> int:
 def draw(batch: "DraftBatch", wanted: Callable[[int], Sequence[Prompt]]) -> Iterator[list[Draft]]:
     """Yield the drafts that each step ended, until the batch is empty and none is wanted.
 
-    Args:
-        batch: an empty one.
-        wanted: up to so many prompts, one for each draft to be started now.
+    `wanted` gives up to so many prompts, one for each draft to be started now.
     """
     while True:
         prompts = wanted(batch.num_free)
@@ -77,13 +75,10 @@ class DraftBatch:
         longest_prompt: int,
         is_hopeless: Callable[[Prompt, list[int]], bool],
     ) -> None:
-        """An empty batch.
+        """An empty batch, which has the rows of the model's decoder for itself.
 
-        Args:
-            model: the batch has the rows of its decoder for itself.
-            settings: how tokens are chosen, the seed, and how many rows there are.
-            longest_prompt: in tokens.
-            is_hopeless: asked now and then whether a draft with these tokens can be given up.
+        `longest_prompt` is in tokens; `is_hopeless` is asked now and then whether a draft with
+        these tokens can be given up.
         """
         self._model, self._decoder, self._settings = model, model.decoder, settings
         self._is_hopeless = is_hopeless
@@ -122,11 +117,8 @@ class DraftBatch:
             self._history[row, : len(prompt.tokens)] = torch.tensor(prompt.tokens)
             self._lengths[row], self._log_sums[row] = len(prompt.tokens), 0
             seed = draft_seed(self._settings.seed, prompt.number, prompt.num_started)
-            self._uniforms[row] = torch.rand(
-                self._uniforms[row].shape,
-                dtype=torch.float64,
-                generator=torch.Generator().manual_seed(seed),
-            )
+            random, shape = torch.Generator().manual_seed(seed), self._uniforms[row].shape
+            self._uniforms[row] = torch.rand(shape, dtype=torch.float64, generator=random)
             self._rows.append((prompt, prompt.num_started))
             prompt.num_started += 1
         return self._extend(first, torch.stack(logits))

@@ -4,7 +4,7 @@ Shapes: B rows, T tokens of the longest row, H key heads of width d, V vocabular
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,11 +28,7 @@ def load(
     *,
     in_int8: bool,
 ) -> Decoder:
-    """A decoder of the model with this transformers config and state_dict.
-
-    Raises:
-        TweetgenError: transformers does not know the model, or it has no key/value cache.
-    """
+    """A decoder of a model; TweetgenError if transformers does not know it, or it has no cache."""
     model = models.model_from_weights(config_json, weights).eval()
     arguments = inspect.signature(model.forward).parameters
     if "past_key_values" not in arguments or model._is_stateful:
@@ -68,35 +64,38 @@ class CachedDecoder:
         self.vocabulary_size: int = model.config.get_text_config().vocab_size
         self._model, self._takes_positions = model, takes_positions
         self._cache: Any = DynamicCache()  # each layer's keys and values are (B, H, T, d)
-        self._seen = torch.zeros(0, 0, dtype=torch.int64, device=self.device)  # (B, T), 0 = masked
+        self._seen = self._ones(0)[:0]  # (B, 1, T, 1), 0 = masked
 
     def prefill(self, prompts: Sequence[Sequence[int]]) -> list[Prefix]:
         return [self._read(prompt) for prompt in prompts]
 
     def place(self, row: int, prefix: Prefix) -> None:
         if not self._cache.layers:
-            self._cache = DynamicCache(prefix.cache)
-            self._seen = torch.ones(1, prefix.length, dtype=torch.int64, device=self.device)
+            self._cache, self._seen = DynamicCache(prefix.cache), self._ones(prefix.length)
             return
-        self._pad(max(0, prefix.length - self._seen.shape[1]))
-        seen = torch.ones(1, prefix.length, dtype=torch.int64, device=self.device)
-        self._seen = _put(self._seen[:, None, :, None], row, seen[:, None, :, None])[:, 0, :, 0]
+        missing = prefix.length - self._seen.shape[2]
+        if missing > 0:
+            self._change(lambda rows: F.pad(rows, (0, 0, missing, 0)))
+        self._seen = _put(self._seen, row, self._ones(prefix.length))
         for layer, (keys, values) in zip(self._cache.layers, prefix.cache, strict=True):
             if keys is not None:
                 layer.keys = _put(layer.keys, row, keys)
                 layer.values = _put(layer.values, row, values)
 
     def move(self, source: int, target: int) -> None:
-        self._seen[target] = self._seen[source]
-        for layer in self._filled_layers():
-            layer.keys[target] = layer.keys[source]
-            layer.values[target] = layer.values[source]
+        def copy(rows: Tensor) -> Tensor:
+            rows[target] = rows[source]
+            return rows
+
+        self._change(copy)
 
     def step(self, tokens: Tensor) -> Tensor:
         self._trim(len(tokens))
-        self._seen = F.pad(self._seen, (0, 1), value=1)
-        logits: Tensor = self._forward(tokens[:, None], self._seen, self._cache)
-        return logits
+        self._seen = F.pad(self._seen, (0, 0, 0, 1), value=1)
+        return self._forward(tokens[:, None], self._seen[:, 0, :, 0], self._cache)
+
+    def _ones(self, length: int) -> Tensor:
+        return torch.ones(1, 1, length, 1, dtype=torch.int64, device=self.device)
 
     def _read(self, prompt: Sequence[int]) -> Prefix:
         cache: Any = DynamicCache()
@@ -118,30 +117,20 @@ class CachedDecoder:
         logits: Tensor = output.logits[:, -1].float()
         return logits
 
-    def _filled_layers(self) -> list[Any]:
-        """The layers with keys and values of their own; some models share them between layers."""
-        return [layer for layer in self._cache.layers if layer.is_initialized]
-
-    def _pad(self, num_tokens: int) -> None:
-        """Put masked tokens in front of all rows."""
-        if not num_tokens:
-            return
-        self._seen = F.pad(self._seen, (num_tokens, 0))
-        for layer in self._filled_layers():
-            layer.keys = F.pad(layer.keys, (0, 0, num_tokens, 0))
-            layer.values = F.pad(layer.values, (0, 0, num_tokens, 0))
-
     def _trim(self, num_rows: int) -> None:
         """Drop the rows from this one on, and what is masked in all others."""
-        num_tokens = self._seen.shape[1]
-        longest = int(self._seen[:num_rows].sum(1).max())
-        spare = num_tokens - longest if num_tokens - longest > MOST_SPARE else 0
-        if num_rows == len(self._seen) and not spare:
-            return
-        self._seen = self._seen[:num_rows, spare:]
-        for layer in self._filled_layers():
-            layer.keys = layer.keys[:num_rows, :, spare:]
-            layer.values = layer.values[:num_rows, :, spare:]
+        num_tokens = self._seen.shape[2]
+        spare = num_tokens - int(self._seen[:num_rows].sum(2).max())
+        spare = spare if spare > MOST_SPARE else 0
+        if num_rows < len(self._seen) or spare:
+            self._change(lambda rows: rows[:num_rows, :, spare:])
+
+    def _change(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Change all that is kept of the rows; some models share keys and values between layers."""
+        self._seen = change(self._seen)
+        for layer in self._cache.layers:
+            if layer.is_initialized:
+                layer.keys, layer.values = change(layer.keys), change(layer.values)
 
 
 def _put(rows: Tensor, row: int, new: Tensor) -> Tensor:

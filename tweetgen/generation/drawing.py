@@ -6,7 +6,10 @@ for tweet in generate(storage.load_model("models/fine_tuned_model.pt"), ["Hello"
 
 import dataclasses
 import re
+import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from tweetgen.console import printable
@@ -56,11 +59,8 @@ def generate(
 
     Args:
         model: what `load` made, or the content of a model file.
-        prompts: each tweet starts with its prompt; "" leaves all to the model.
         num_tweets: for each prompt. Fewer come where too many drafts in a row fail.
-        settings: how drafts are drawn and judged.
-        forbid: found in no tweet.
-        require: found in every tweet.
+        forbid: found in no tweet; `require`: found in every tweet.
         first_prompt: the number of the first prompt, for calls that go on from earlier ones.
         tally: is told what came of all drafts.
 
@@ -79,128 +79,113 @@ def generate(
     judge = Judge(guard, settings.max_length, forbid, require)
     tally = tally or Tally()
     tally.wanted += num_tweets * len(texts)
-    shown: set[str] = set()
     queues = [
-        _Queue(
-            Prompt(number, text, model.prompt_tokens(text, settings.max_length)),
-            num_tweets,
-            settings,
-            judge,
-            shown,
-            tally,
-        )
+        _Queue(Prompt(number, text, model.prompt_tokens(text, settings.max_length)), num_tweets)
         for number, text in enumerate(texts, first_prompt)
     ]
-    return _tweets(model, settings, queues)
+    return _Drawing(model, settings, judge, tally, queues).tweets()
 
 
+@dataclasses.dataclass
 class _Queue:
-    """The drafts of one prompt: how many to start, and which are shown, in their order."""
+    """The drafts of one prompt that wait for earlier ones, and how many are still to be shown."""
+
+    prompt: Prompt
+    num_missing: int
+    num_settled: int = 0
+    num_failed: int = 0  # one after another
+    judged: dict[int, tuple[Draft, Fault | None]] = dataclasses.field(default_factory=dict)
+
+
+class _Drawing:
+    """One call of `generate`: which drafts to start, and which of them are shown."""
 
     def __init__(
         self,
-        prompt: Prompt,
-        num_tweets: int,
+        model: TweetModel,
         settings: SamplingSettings,
         judge: Judge,
-        shown: set[str],
         tally: Tally,
+        queues: Sequence[_Queue],
     ) -> None:
-        self.prompt = prompt
-        self._missing, self._seed = num_tweets, settings.seed
-        self._judge, self._shown, self._tally = judge, shown, tally
-        # Temperature 0 is deterministic: all drafts would be the same.
-        self._most_drafts = 1 if settings.temperature == 0 else None
-        self._num_settled = 0
-        self._judged: dict[int, tuple[Draft, Fault | None]] = {}  # waiting for earlier ones
-        self._tries = self._failed = 0  # since the last tweet shown; since the last good draft
+        self._model, self._settings, self._judge, self._tally = model, settings, judge, tally
+        self._queues = {queue.prompt.number: queue for queue in queues}
+        self._open = deque(queues)
+        self._shown: set[str] = set()
+        # Temperature 0 is deterministic: all drafts of a prompt would be the same.
+        self._most_drafts = 1 if settings.temperature == 0 else sys.maxsize
 
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing more is to be shown."""
-        return not self._missing
+    def tweets(self) -> Iterator[Tweet]:
+        """The tweets of all queues, in order."""
+        longest_prompt = max((len(queue.prompt.tokens) for queue in self._open), default=0)
+        batch = DraftBatch(self._model, self._settings, longest_prompt, self._is_hopeless)
+        for drafts in draw(batch, self._wanted):
+            for draft in drafts:
+                judged = self._queues[draft.prompt.number].judged
+                judged[draft.number] = (draft, self._judge.fault(draft))
+            while self._open:
+                yield from self._settle(self._open[0])
+                if self._open[0].num_missing:
+                    break
+                self._open.popleft().prompt.prefix = None
+            if not self._open:
+                return
 
-    def num_to_start(self) -> int:
-        """How many drafts are needed beside those under way.
+    def _wanted(self, num_free: int) -> list[Prompt]:
+        """The prompts of the next drafts, the first queues' first."""
+        prompts: list[Prompt] = []
+        for queue in self._open:
+            if len(prompts) == num_free:
+                break
+            prompts += [queue.prompt] * min(self._num_to_start(queue), num_free - len(prompts))
+        return prompts
+
+    def _num_to_start(self, queue: _Queue) -> int:
+        """How many drafts a prompt needs beside those under way.
 
         After failures one more for each, so that the last tweets do not wait for one another.
         """
-        bad = sum(fault is not None for _, fault in self._judged.values())
-        if self.is_done or bad >= MOST_TRIES:  # an earlier prompt is not settled yet
+        num_started = queue.prompt.num_started
+        num_bad = sum(fault is not None for _, fault in queue.judged.values())
+        if num_bad >= MOST_TRIES:  # an earlier prompt is not settled yet
             return 0
-        under_way = self.prompt.num_started - self._num_settled - bad
-        wanted = self._missing + self._failed - under_way
-        if self._most_drafts is not None:
-            wanted = min(wanted, self._most_drafts - self.prompt.num_started)
-        return max(0, wanted)
+        under_way = num_started - queue.num_settled - num_bad
+        wanted = queue.num_missing + queue.num_failed - under_way
+        return max(0, min(wanted, self._most_drafts - num_started))
 
-    def add(self, draft: Draft) -> None:
-        """Judge a draft and keep it until its turn."""
-        self._judged[draft.number] = (draft, self._judge.fault(draft))
+    def _is_hopeless(self, prompt: Prompt, tokens: list[int]) -> bool:
+        text = self._model.text_of(prompt.text, prompt.tokens[1:], tokens)
+        return is_certainly_longer(text, self._settings.max_length)
 
-    def settle(self) -> Iterator[Tweet]:
+    def _settle(self, queue: _Queue) -> Iterator[Tweet]:
         """The tweets that are certain now: those whose earlier drafts are all judged."""
-        while not self.is_done and self._num_settled in self._judged:
-            draft, fault = self._judged.pop(self._num_settled)
+        while queue.num_missing and queue.num_settled in queue.judged:
+            draft, fault = queue.judged.pop(queue.num_settled)
             fault = fault or (Fault.REPEATED if draft.text in self._shown else None)
-            self._num_settled += 1
-            self._tries += 1
+            queue.num_settled += 1
             self._tally.drafts += 1
             if fault:
                 self._tally.faults[fault] += 1
-                self._failed += 1
+                queue.num_failed += 1
             else:
-                yield self._tweet(draft)
-            if self._failed == MOST_TRIES or self._num_settled == self._most_drafts:
-                self._missing = 0
-        if self.is_done:
-            self.prompt.prefix = None
+                yield self._tweet(draft, queue)
+            if queue.num_failed == MOST_TRIES or queue.num_settled == self._most_drafts:
+                queue.num_missing = 0
 
-    def _tweet(self, draft: Draft) -> Tweet:
-        tries, self._tries, self._failed = self._tries, 0, 0
-        self._missing -= 1
+    def _tweet(self, draft: Draft, queue: _Queue) -> Tweet:
         self._shown.add(draft.text)
         self._tally.shown += 1
+        tries, queue.num_failed = queue.num_failed + 1, 0
+        queue.num_missing -= 1
         return Tweet(
-            prompt=self.prompt.text,
+            prompt=draft.prompt.text,
             text=draft.text,
             weighted_length=weighted_length(draft.text),
             finished=draft.finished,
             mean_log_probability=draft.mean_log_probability,
             tries=tries,
-            seed=self._seed,
+            seed=self._settings.seed,
         )
-
-
-def _tweets(model: TweetModel, settings: SamplingSettings, queues: list[_Queue]) -> Iterator[Tweet]:
-    """The tweets of all queues, in order."""
-    by_number = {queue.prompt.number: queue for queue in queues}
-    num_done = 0
-
-    def wanted(num_free: int) -> list[Prompt]:
-        """The prompts of the next drafts, the first queues' first."""
-        prompts: list[Prompt] = []
-        for queue in queues[num_done:]:
-            if len(prompts) == num_free:
-                break
-            prompts += [queue.prompt] * min(queue.num_to_start(), num_free - len(prompts))
-        return prompts
-
-    def is_hopeless(prompt: Prompt, tokens: list[int]) -> bool:
-        text = model.text_of(prompt.text, prompt.tokens[1:], tokens)
-        return is_certainly_longer(text, settings.max_length)
-
-    longest_prompt = max((len(queue.prompt.tokens) for queue in queues), default=0)
-    for drafts in draw(DraftBatch(model, settings, longest_prompt, is_hopeless), wanted):
-        for draft in drafts:
-            by_number[draft.prompt.number].add(draft)
-        while num_done < len(queues):
-            yield from queues[num_done].settle()
-            if not queues[num_done].is_done:
-                break
-            num_done += 1
-        if num_done == len(queues):
-            return
 
 
 def first_drafts(
@@ -211,8 +196,7 @@ def first_drafts(
 ) -> list[Draft]:
     """The first drafts without a prompt, in order, whatever they are like; none is drawn again.
 
-    One of about `most_tokens` is given up, as without an end; 0 means twice as many tokens as
-    `max_length` allows characters.
+    One of about `most_tokens` is given up; 0 means twice as many as `max_length` has characters.
     """
     most_tokens = most_tokens or 2 * settings.max_length or MOST_TOKENS
     if not isinstance(model, TweetModel):
@@ -220,9 +204,5 @@ def first_drafts(
     settings = settings.for_model(model.num_parameters)
     prompt = Prompt(0, "", [model.eos_token_id])
     batch = DraftBatch(model, settings, 1, lambda _, tokens: len(tokens) >= most_tokens)
-    drafts = [
-        draft
-        for ended in draw(batch, lambda free: [prompt] * min(free, num_drafts - prompt.num_started))
-        for draft in ended
-    ]
-    return sorted(drafts, key=lambda draft: draft.number)
+    drawn = draw(batch, lambda free: [prompt] * min(free, num_drafts - prompt.num_started))
+    return sorted(chain.from_iterable(drawn), key=lambda draft: draft.number)

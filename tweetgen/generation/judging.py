@@ -21,10 +21,7 @@ class Fault(enum.Enum):
     """Why a draft is not shown: `words` that fit "12 were ...", and the `advice` against it."""
 
     TOO_LONG = "too long", "Try a larger --max_length, or a shorter --prompt"
-    NO_END = (
-        "without an end",
-        "Try a shorter --prompt or a lower --temperature, or train longer",
-    )
+    NO_END = "without an end", "Try a shorter --prompt or a lower --temperature, or train longer"
     EMPTY = "empty", "Try another --prompt or a higher --temperature"
     BROKEN = "of broken characters", "Try a lower --temperature, or train longer"
     FORBIDDEN = "with forbidden words", "Try another --prompt, or shorten the --forbid file"
@@ -74,34 +71,29 @@ def is_certainly_longer(text: str, limit: int) -> bool:
     return bool(limit and settled and weighted_length(settled[0].rstrip()) > limit)
 
 
+@dataclasses.dataclass(frozen=True)
 class Judge:
     """Says what is wrong with a draft."""
 
-    def __init__(
-        self,
-        guard: CopyGuard,
-        max_length: int,
-        forbid: re.Pattern[str] | None,
-        require: re.Pattern[str] | None,
-    ) -> None:
-        """`max_length` is X's weighted length, 0 = any; `forbid` and `require` are searched for."""
-        self._guard, self._max_length = guard, max_length
-        self._forbid, self._require = forbid, require
+    guard: CopyGuard
+    max_length: int  # X's weighted length, 0 = any
+    forbid: re.Pattern[str] | None  # found in no tweet
+    require: re.Pattern[str] | None  # found in every tweet
 
     def fault(self, draft: Draft) -> Fault | None:
         """What keeps a draft from being shown, or None."""
         text, prompt = draft.text, draft.prompt.text
         if not draft.finished:
-            is_longer = is_certainly_longer(text, self._max_length)
+            is_longer = is_certainly_longer(text, self.max_length)
             return Fault.TOO_LONG if is_longer else Fault.NO_END
         if len(text) <= len(prompt):
             return Fault.EMPTY
         if BROKEN.search(text) or (has_broken_emoji(text) and not has_broken_emoji(prompt)):
             return Fault.BROKEN
-        if self._max_length and weighted_length(text) > self._max_length:
+        if self.max_length and weighted_length(text) > self.max_length:
             return Fault.TOO_LONG
-        if self._forbid and self._forbid.search(text):
+        if self.forbid and self.forbid.search(text):
             return Fault.FORBIDDEN
-        if self._require and not self._require.search(text):
+        if self.require and not self.require.search(text):
             return Fault.NOT_REQUIRED
-        return Fault.COPY if self._guard.kind(text, prompt) else None
+        return Fault.COPY if self.guard.kind(text, prompt) else None

@@ -3,32 +3,20 @@
 Shapes: N tokens in all, D width; H heads and K key heads of width d.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tweetgen.generation.linear import Linear, activate
-from tweetgen.generation.transformer import Attention, Shape, TransformerDecoder, Weights
+from tweetgen.generation.linear import activate
+from tweetgen.generation.transformer import Layer, Rowwise, Shape, TransformerDecoder, Turn, Weights
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 # Shorter windows of attention than this matter within a tweet: transformers knows how.
 SMALLEST_WINDOW = 1024  # tokens
 # What transformers takes where a config is silent.
 DEFAULT_HEADS, DEFAULT_EPSILON, DEFAULT_CONTEXT, DEFAULT_THETA = 32, 1e-6, 2048, 10_000.0
-
-
-class Layer(NamedTuple):
-    """One layer of the model; products that have the same input are one."""
-
-    attention_norm: Tensor
-    attention_in: Linear  # queries, keys and values
-    head_norms: Tensor | None  # (H + K, d), of Qwen3
-    attention_out: Linear
-    mlp_norm: Tensor
-    mlp_in: Linear  # gate and up
-    mlp_out: Linear
 
 
 def is_supported(config: dict[str, Any]) -> bool:
@@ -68,60 +56,57 @@ class LlamaDecoder(TransformerDecoder):
         head_width = len(weights.stored(f"{first}.q_proj.weight")) // num_heads
         num_key_heads = len(weights.stored(f"{first}.k_proj.weight")) // head_width
         context_length = config.get("max_position_embeddings", DEFAULT_CONTEXT)
-        shape = Shape(
-            num_layers=weights.count(".self_attn.q_proj.weight"),
-            num_heads=num_heads,
-            num_key_heads=num_key_heads,
-            head_width=head_width,
-            context_length=int(min(context_length, _window(config))),
-        )
-        embedding = weights.stored("model.embed_tokens.weight")
-        super().__init__(
-            shape, embedding, weights.head("lm_head.weight", "model.embed_tokens.weight")
-        )
+        context_length = int(min(context_length, _window(config)))
+        shape = Shape(num_heads, num_key_heads, head_width, context_length)
         self._epsilon = config.get("rms_norm_eps", DEFAULT_EPSILON)
+        names = [f"model.layers.{n}" for n in range(weights.count(".self_attn.q_proj.weight"))]
+        super().__init__(
+            shape,
+            weights.stored("model.embed_tokens.weight"),
+            [self._layer(weights, name) for name in names],
+            self._norm(weights, "model.norm"),
+            weights.head("lm_head.weight", "model.embed_tokens.weight"),
+        )
         exponents = torch.arange(0, head_width, 2, device=self.device) / head_width
         self._frequencies = _rope(config)["rope_theta"] ** -exponents  # (d / 2,)
-        self._layers = [self._layer(weights, number) for number in range(shape.num_layers)]
-        self._last_norm = weights.full("model.norm.weight")
+        self._head_norms: list[Tensor] = []  # of each layer, (H + K, d): Qwen3 has them
+        if f"{first}.q_norm.weight" in weights:
+            for name in names:
+                q, k = (weights.full(f"{name}.self_attn.{part}_norm.weight") for part in "qk")
+                norms = [q.expand(num_heads, -1), k.expand(num_key_heads, -1)]
+                self._head_norms.append(torch.cat(norms))
 
-    def _layer(self, weights: Weights, number: int) -> Layer:
-        name = f"model.layers.{number}"
+    def _layer(self, weights: Weights, name: str) -> Layer:
         attention, mlp = f"{name}.self_attn", f"{name}.mlp"
-        head_norms = None
-        if f"{attention}.q_norm.weight" in weights:
-            q, k = (weights.full(f"{attention}.{part}_norm.weight") for part in "qk")
-            counts = (self._shape.num_heads, self._shape.num_key_heads)
-            head_norms = torch.cat([q.expand(counts[0], -1), k.expand(counts[1], -1)])
+        gate_and_up = weights.linear(f"{mlp}.gate_proj", f"{mlp}.up_proj")
+        down = weights.linear(f"{mlp}.down_proj")
+
+        def gated(x: Tensor) -> Tensor:
+            gate, up = gate_and_up(x).chunk(2, 1)
+            return down(activate(F.silu, gate) * up)
+
         return Layer(
-            attention_norm=weights.full(f"{name}.input_layernorm.weight"),
+            attention_norm=self._norm(weights, f"{name}.input_layernorm"),
             attention_in=weights.linear(*(f"{attention}.{part}_proj" for part in "qkv")),
-            head_norms=head_norms,
             attention_out=weights.linear(f"{attention}.o_proj"),
-            mlp_norm=weights.full(f"{name}.post_attention_layernorm.weight"),
-            mlp_in=weights.linear(f"{mlp}.gate_proj", f"{mlp}.up_proj"),
-            mlp_out=weights.linear(f"{mlp}.down_proj"),
+            mlp_norm=self._norm(weights, f"{name}.post_attention_layernorm"),
+            mlp=gated,
         )
 
-    def _run(self, x: Tensor, positions: Tensor, attend: Attention) -> Tensor:
-        _, num_heads, num_key_heads, head_width, _ = self._shape
-        num_turned = num_heads + num_key_heads
+    def _norm(self, weights: Weights, name: str) -> Rowwise:
+        weight = weights.full(f"{name}.weight")
+        return lambda x: F.rms_norm(x, weight.shape, weight, self._epsilon)
+
+    def _with_positions(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Turn]:
+        """Rotary position embedding (Su et al., arXiv 2104.09864), halves of a head as pairs."""
         angles = positions[:, None] * self._frequencies  # (N, d / 2)
         cos, sin = angles.cos(), angles.sin()
         cos = torch.cat([cos, cos], 1)[:, None]  # (N, 1, d)
         sin = torch.cat([-sin, sin], 1)[:, None]
-        for number, layer in enumerate(self._layers):
-            qkv = layer.attention_in(self._norm(x, layer.attention_norm))
-            qkv = qkv.view(len(x), -1, head_width)
-            qk, v = qkv[:, :num_turned], qkv[:, num_turned:]
-            if layer.head_norms is not None:
-                qk = F.rms_norm(qk, qk.shape[-1:], eps=self._epsilon) * layer.head_norms
-            # Rotary position embedding (Su et al., arXiv 2104.09864), halves of a head as pairs.
-            qk = torch.addcmul(qk * cos, qk.roll(head_width // 2, 2), sin)
-            x = x + layer.attention_out(attend(number, qk[:, :num_heads], qk[:, num_heads:], v))
-            gate, up = layer.mlp_in(self._norm(x, layer.mlp_norm)).chunk(2, 1)
-            x = x + layer.mlp_out(activate(F.silu, gate) * up)
-        return self._norm(x, self._last_norm)
 
-    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
-        return F.rms_norm(x, x.shape[-1:], weight, self._epsilon)
+        def turn(number: int, qk: Tensor) -> Tensor:
+            if self._head_norms:
+                qk = F.rms_norm(qk, qk.shape[-1:], eps=self._epsilon) * self._head_norms[number]
+            return torch.addcmul(qk * cos, qk.roll(qk.shape[2] // 2, 2), sin)
+
+        return x, turn

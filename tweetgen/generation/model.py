@@ -1,17 +1,21 @@
 """A model file made ready to draw from: decoder, tokenizer, and the tweets not to copy."""
 
+import json
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from tweetgen.console import printable
-from tweetgen.device import choose_device, keep_freed_memory, memory_errors
+from tweetgen.device import choose_device, choose_precision, keep_freed_memory, memory_errors
 from tweetgen.errors import TweetgenError, first_line
+from tweetgen.generation import gpt2, llama
 from tweetgen.generation.decoder import Decoder
-from tweetgen.generation.factory import load_decoder
+from tweetgen.generation.linear import has_int8
+from tweetgen.generation.transformer import Weights
 from tweetgen.settings import LARGE_MODEL
 from tweetgen.text.copies import CopyGuard
 from tweetgen.text.length import weighted_length
@@ -36,9 +40,8 @@ class TweetModel(NamedTuple):
     def prompt_tokens(self, prompt: str, max_length: int) -> list[int]:
         """EOS and the prompt's tokens; a special token's name is characters as any others.
 
-        Raises:
-            TweetgenError: the prompt is longer than `max_length` (0 = any) by X's count, leaves no
-                room in the context, or is not valid Unicode.
+        Raises TweetgenError for one that is over `max_length` (0 = any) by X's count, leaves no
+        room in the context, or is not valid Unicode.
         """
         name = f"prompt '{printable(prompt, 60)}'"
         try:
@@ -87,10 +90,7 @@ def use_threads_for(model_file: dict[str, Any]) -> None:
 def load(model_file: dict[str, Any], device: str = "auto", precision: str = "auto") -> TweetModel:
     """Make the content of a model file (`storage.load_model`) ready to draw from.
 
-    Args:
-        model_file: only config_json, weights, tokenizer_json, eos_token_id, originality are used.
-        device: "auto", "cpu", "cuda" or "mps".
-        precision: "auto", "int8", "fp32" or "bf16"; see `factory.load_decoder`.
+    `device` is "auto", "cpu", "cuda" or "mps"; `precision` as `load_decoder` has it.
 
     Raises:
         TweetgenError: the device is missing, no decoder is there for the model, or the parts of
@@ -115,15 +115,32 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
     if not 0 <= eos_token_id < decoder.vocabulary_size:
         raise TweetgenError("the model does not know its end of text. Run fine_tune.py again.")
     never = _ids_without_text(tokenizer, decoder.vocabulary_size, eos_token_id)
-    return TweetModel(
-        decoder,
-        tokenizer,
-        eos_token_id,
-        never,
-        CopyGuard(model_file["originality"]),
-        size_of(model_file),
-        _ids_of_marks(tokenizer, decoder.vocabulary_size),
-    )
+    marks = _ids_of_marks(tokenizer, decoder.vocabulary_size)
+    guard, size = CopyGuard(model_file["originality"]), size_of(model_file)
+    return TweetModel(decoder, tokenizer, eos_token_id, never, guard, size, marks)
+
+
+def load_decoder(
+    config_json: str, weights: dict[str, Tensor], device: torch.device, precision: str
+) -> Decoder:
+    """The fastest decoder there is for a transformers config and state_dict, tied tensors once.
+
+    `precision` is "fp32", "bf16", "int8" or "auto": int8 on x86 processors, else bf16 where the
+    hardware multiplies in it. Raises TweetgenError where it cannot be had.
+    """
+    can_int8 = device.type == "cpu" and has_int8()
+    if precision == "int8" and not can_int8:
+        raise TweetgenError("int8 needs an x86 processor and --device cpu; use --precision auto.")
+    in_int8 = can_int8 and precision in ("auto", "int8")
+    dtype = torch.float32 if in_int8 else choose_precision(precision, device)
+    config, layers = json.loads(config_json), Weights(weights, device, dtype, in_int8=in_int8)
+    if gpt2.is_supported(config):
+        return gpt2.GPT2Decoder(config, layers)
+    if llama.is_supported(config):
+        return llama.LlamaDecoder(config, layers)
+    from tweetgen.generation import causal_lm  # imports transformers: 3 s
+
+    return causal_lm.load(config_json, weights, device, dtype, in_int8=in_int8)
 
 
 def size_of(model_file: dict[str, Any]) -> int:
@@ -145,9 +162,11 @@ def _ids_of_marks(tokenizer: Tokenizer, vocabulary_size: int) -> list[int]:
 
 def _ids_without_text(tokenizer: Tokenizer, vocabulary_size: int, eos_token_id: int) -> list[int]:
     """Special tokens but EOS, and the model's entries beyond the tokenizer's."""
-    added = tokenizer.get_added_tokens_decoder()
-    ids = [number for number, token in added.items() if token.special and number < vocabulary_size]
-    ids = [number for number in ids if number != eos_token_id]
+    ids = [
+        number
+        for number, token in tokenizer.get_added_tokens_decoder().items()
+        if token.special and number < vocabulary_size and number != eos_token_id
+    ]
     if tokenizer.get_vocab_size() < vocabulary_size:
         ids += range(max(tokenizer.get_vocab().values()) + 1, vocabulary_size)
     return ids

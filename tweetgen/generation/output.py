@@ -5,7 +5,6 @@ import dataclasses
 import io
 import json
 import sys
-from types import TracebackType
 from typing import Any
 
 from tweetgen import console
@@ -52,12 +51,7 @@ class Output:
     def __enter__(self) -> "Output":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
         if self._path and self._tweets:

@@ -33,13 +33,12 @@ def choose(
     settings: SamplingSettings,
     marks: Tensor | None = None,
 ) -> Choice:
-    """Draw one token for each row.
+    """Draw one token for each row; temperature, top_k, top_p and min_p apply in this order.
 
     Args:
         logits: float32 (B, V), what the model says; for the log-probabilities.
-        scores: float32 (B, V), the same after any penalties; for the choice. May be `logits`.
+        scores: float32 (B, V), the same after any penalties; for the choice.
         uniforms: float64 (B, NUM_UNIFORMS), from 0 up to but not including 1.
-        settings: temperature, top_k, top_p and min_p, cut off in this order.
         marks: tokens, int64 (M,), that keep the probability the model gives them.
     """
     if settings.temperature == 0:
@@ -61,19 +60,14 @@ def sample_beside_marks(
 
     Emoji and hashtags begin with tokens that are rare in every single place: a lower temperature
     and top-p would take nearly all of them away, though people use them in every tenth tweet.
-
-    Args:
-        weights: float32 (B, V), at the temperature.
-        own: float32 (B, M), the probabilities of the `marks`, int64 (M,), at temperature 1.
-        uniforms: float64 (B, NUM_UNIFORMS); the first decides between marks and others, and then,
-            spread over 0 to 1 again, which of them.
-        settings: top_p and min_p, for the others.
+    `own`, float32 (B, M), are the probabilities of the marks at temperature 1. The first uniform
+    decides between marks and others, and then, spread over 0 to 1 again, which of them.
     """
     share, first = _row_sums(own).double(), uniforms[:, 0]
     is_mark = first < share
     within = torch.where(is_mark, first / share, (first - share) / (1 - share))
     within = within.nan_to_num(0).clamp(0, ALMOST_ONE)
-    tokens = torch.empty_like(marks[:1]).repeat(len(weights))
+    tokens = torch.empty(len(weights), dtype=torch.int64, device=weights.device)
     if is_mark.any():
         tokens[is_mark] = marks[_sample_all(own[is_mark], within[is_mark])]
     others = ~is_mark
@@ -148,10 +142,7 @@ def _search(weights: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sample_by_sorting(
-    weights: Tensor,
-    uniforms: Tensor,
-    settings: SamplingSettings,
-    num_candidates: int = MOST_CANDIDATES,
+    weights: Tensor, uniforms: Tensor, settings: SamplingSettings, most: int = MOST_CANDIDATES
 ) -> Tensor:
     """Tokens int64 (B,), where the cumulative share of those kept, likeliest first, passes one.
 
@@ -160,7 +151,7 @@ def sample_by_sorting(
     The likeliest few hundred decide where the last of them is cut off; other rows sort all.
     """
     vocabulary_size = weights.shape[1]
-    num_candidates = min(settings.top_k or num_candidates, vocabulary_size)
+    num_candidates = min(settings.top_k or most, vocabulary_size)
     best, ids = weights.topk(num_candidates)
     shares = (best / _row_sums(weights)[:, None]).double()
     if settings.top_k:
@@ -187,10 +178,7 @@ def penalize(
 ) -> Tensor:
     """Scores (B, V) after repetition_penalty and no_repeat_ngram; EOS is never made less likely.
 
-    Args:
-        logits: float32 (B, V).
-        history: int64 (B, T), each row's tokens so far, then anything.
-        lengths: int64 (B,), how many tokens each row has.
+    `history`, int64 (B, T), has each row's `lengths` tokens so far, then anything.
     """
     scores = logits.clone()
     places = torch.arange(history.shape[1], device=history.device)

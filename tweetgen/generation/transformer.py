@@ -23,20 +23,18 @@ TOKEN_BLOCK = 16
 LEAST_PRODUCT = 400
 SMALLEST_ROOM = 64  # tokens
 
+Rowwise = Callable[[Tensor], Tensor]  # each row by itself, as all but attention is
 # (layer, queries (N, H, d), keys (N, K, d), values (N, K, d)) -> (N, H d)
 Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+# (layer, queries and keys (N, H + K, d)) -> the same with their positions
+Turn = Callable[[int, Tensor], Tensor]
 
 
 class Weights:
     """A state_dict as layers: on the device, and in the number format that is computed in."""
 
     def __init__(
-        self,
-        tensors: dict[str, Tensor],
-        device: torch.device,
-        dtype: torch.dtype,
-        *,
-        in_int8: bool,
+        self, tensors: dict[str, Tensor], device: torch.device, dtype: torch.dtype, *, in_int8: bool
     ) -> None:
         """`tensors` in any 16 or 32 bits; each is converted when asked for, one at a time."""
         self.device = device
@@ -58,21 +56,13 @@ class Weights:
         return self._tensors[name].to(self.device, torch.float32)
 
     def linear(self, *names: str, transposed: bool = False) -> Linear:
-        """One product for the layers of these names ("...q_proj"), their outputs side by side.
-
-        A layer without a bias has a bias of zeros where another has one.
-        """
+        """One product for the layers of these names ("...q_proj"), their outputs side by side."""
         weights = [self.full(f"{name}.weight") for name in names]
         if transposed:
             weights = [weight.t() for weight in weights]
         weight = torch.cat(weights) if len(weights) > 1 else weights[0].contiguous()
-        bias = None
-        if any(f"{name}.bias" in self for name in names):
-            biases = [
-                self.full(f"{name}.bias") if f"{name}.bias" in self else own.new_zeros(len(own))
-                for name, own in zip(names, weights, strict=True)
-            ]
-            bias = torch.cat(biases)
+        has_bias = f"{names[0]}.bias" in self  # all of them, or none
+        bias = torch.cat([self.full(f"{name}.bias") for name in names]) if has_bias else None
         if self._in_int8:
             return Int8Linear(weight, bias)
         return FullLinear(weight.to(self._dtype), None if bias is None else bias.to(self._dtype))
@@ -86,10 +76,19 @@ class Weights:
         return (Int8Linear if self._in_int8 else FullLinear)(self.full(name), None)
 
 
+class Layer(NamedTuple):
+    """One layer of a model; products that have the same input are one."""
+
+    attention_norm: Rowwise
+    attention_in: Linear  # queries, keys and values
+    attention_out: Linear
+    mlp_norm: Rowwise
+    mlp: Rowwise
+
+
 class Shape(NamedTuple):
     """The sizes of a model that its cache and attention depend on."""
 
-    num_layers: int
     num_heads: int
     num_key_heads: int
     head_width: int
@@ -102,20 +101,23 @@ class TransformerDecoder(ABC):
     Only the matrix products are in the number format asked for, all else is float32.
     """
 
-    def __init__(self, shape: Shape, embedding: Tensor, head: Linear) -> None:
+    def __init__(
+        self, shape: Shape, embedding: Tensor, layers: list[Layer], last_norm: Rowwise, head: Linear
+    ) -> None:
         """`embedding` is (V, D), of any number format; `head` gives logits."""
         self.device = embedding.device
         self.context_length = shape.context_length
         self.vocabulary_size = len(embedding)
-        self._shape, self._embedding, self._head = shape, embedding, head
+        self._shape, self._embedding = shape, embedding
+        self._layers, self._last_norm, self._head = layers, last_norm, head
         group = shape.num_heads // shape.num_key_heads
         self._least_view = math.ceil(LEAST_PRODUCT / (group * shape.head_width))  # tokens
         self._cache = self._empty_cache(0, _in_blocks(max(SMALLEST_ROOM, self._least_view)))
         self._lengths = torch.zeros(0, dtype=torch.int64, device=self.device)
 
     @abstractmethod
-    def _run(self, x: Tensor, positions: Tensor, attend: Attention) -> Tensor:
-        """Embedded tokens (N, D) and their positions, int64 (N,) -> (N, D) after the last norm."""
+    def _with_positions(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Turn]:
+        """Embedded tokens (N, D) with their positions, int64 (N,), and how these turn heads."""
 
     def prefill(self, prompts: Sequence[Sequence[int]]) -> list[Prefix]:
         lengths = [len(prompt) for prompt in prompts]
@@ -135,7 +137,7 @@ class TransformerDecoder(ABC):
         tokens = torch.tensor([token for prompt in prompts for token in prompt], device=self.device)
         positions = torch.cat([torch.arange(length, device=self.device) for length in lengths])
         ends = torch.tensor(lengths, device=self.device).cumsum(0) - 1
-        logits = self._head(self._run(self._embed(tokens), positions, attend)[ends])
+        logits = self._head(self._run(tokens, positions, attend)[ends])
         return [
             Prefix(length, torch.stack(cache), row)
             for length, cache, row in zip(lengths, caches, logits, strict=True)
@@ -173,12 +175,22 @@ class TransformerDecoder(ABC):
             sums: Tensor = scores.add_(bias).softmax(-1) @ values  # (B, K, G, d)
             return sums.view(num_rows, -1)
 
-        x = self._run(self._embed(tokens), positions, attend)
+        x = self._run(tokens, positions, attend)
         self._lengths[:num_rows] += 1
         return self._head(x)
 
-    def _embed(self, tokens: Tensor) -> Tensor:
-        return F.embedding(tokens, self._embedding).float()
+    def _run(self, tokens: Tensor, positions: Tensor, attend: Attention) -> Tensor:
+        """Tokens and their positions, int64 (N,) -> (N, D) after the last norm."""
+        embedded = F.embedding(tokens, self._embedding).float()
+        x, turn = self._with_positions(embedded, positions)
+        num_heads, num_key_heads, head_width, _ = self._shape
+        for number, layer in enumerate(self._layers):
+            qkv = layer.attention_in(layer.attention_norm(x)).view(len(x), -1, head_width)
+            qk, v = qkv.split([num_heads + num_key_heads, num_key_heads], 1)
+            q, k = turn(number, qk).split([num_heads, num_key_heads], 1)
+            x += layer.attention_out(attend(number, q, k, v))
+            x += layer.mlp(layer.mlp_norm(x))
+        return self._last_norm(x)
 
     def _make_room(self, num_rows: int, num_tokens: int) -> None:
         """Let the cache hold so many rows of so many tokens, twice as many as before or more."""
@@ -194,8 +206,8 @@ class TransformerDecoder(ABC):
 
     def _empty_cache(self, num_rows: int, num_tokens: int) -> Tensor:
         """Keys and values of all layers, (L, 2, B, K, T, d); zeros, because 0 x NaN is NaN."""
-        num_layers, _, num_key_heads, head_width, _ = self._shape
-        shape = (num_layers, 2, num_rows, num_key_heads, num_tokens, head_width)
+        _, num_key_heads, head_width, _ = self._shape
+        shape = (len(self._layers), 2, num_rows, num_key_heads, num_tokens, head_width)
         return torch.zeros(shape, device=self.device)
 
 

@@ -44,13 +44,10 @@ def empty_model(config_json: str) -> Any:
 def model_from_weights(
     config_json: str, weights: dict[str, Any], dtype: str = "float32", where: str = "the model file"
 ) -> Any:
-    """The transformers model with these weights, as `weights_of` gave them.
+    """The transformers model with these weights, as `weights_of` gave them; memory may be shared.
 
-    Memory is shared with `weights`, where they have the number format asked for: "float32", or
-    "auto" for the one they have.
-
-    Raises:
-        TweetgenError: the weights do not fit the config; `where` is named as their source.
+    `dtype` "auto" is the number format that they have. Raises TweetgenError, which names `where`,
+    if they do not fit the config.
     """
     own = max((tensor.dtype for tensor in weights.values()), key=lambda kind: kind.itemsize)
     model, report = type(empty_model(config_json)).from_pretrained(
@@ -66,11 +63,7 @@ def model_from_weights(
 
 
 def model_from_scratch(config_json: str, vocabulary_size: int, eos_token_id: int, seed: int) -> Any:
-    """A model with random weights, of the config's shape but the given vocabulary.
-
-    Raises:
-        TweetgenError: no model can have this config.
-    """
+    """A model with random weights, of the config's shape but the given vocabulary."""
     import torch
 
     config = config_from(config_json)
@@ -105,8 +98,7 @@ def config_json_of(model: Any) -> str:
 def config_from(config_json: str) -> Any:
     """The transformers config that a JSON describes, defaults filled in.
 
-    Raises:
-        TweetgenError: transformers knows no such model, or no model can have this config.
+    Raises TweetgenError: transformers knows no such model, or no model can have this config.
     """
     transformers = quiet_transformers()
     content = json.loads(config_json)
@@ -129,11 +121,7 @@ def check_complete(report: dict[str, Any], where: str) -> None:
 
 @contextmanager
 def told_faults(what: str, advice: str) -> Iterator[None]:
-    """What libraries raise on a model that is damaged or unknown, as one line: what, why, advice.
-
-    Raises:
-        TweetgenError: the block could not use the model.
-    """
+    """What libraries raise on a damaged or unknown model, as a TweetgenError: what, why, advice."""
     try:
         yield
     except _faults() as error:

@@ -77,14 +77,14 @@ def _size_on_hub() -> int:
             info = HfApi().model_info(HUB_MODEL, files_metadata=True, timeout=PATIENCE_SECONDS)
         except hub.connection_errors():
             return
-        files = [
-            file
-            for file in info.siblings or ()
-            if any(fnmatch(file.rfilename, wanted) for wanted in hub.MODEL_FILES)
-        ]
+        files = [file for file in info.siblings or () if _is_wanted(file.rfilename)]
         sizes.append(sum(file.size or 0 for file in files))
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(PATIENCE_SECONDS)
     return sum(sizes)
+
+
+def _is_wanted(name: str) -> bool:
+    return any(fnmatch(name, wanted) for wanted in hub.MODEL_FILES)

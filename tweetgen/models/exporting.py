@@ -19,11 +19,9 @@ ADAPTER_SCALE = 2.0  # lora_alpha / rank of our adapters
 def check_exportable(
     kind: str, config_json: str, has_adapters: bool, tokenizer_json: str = ""
 ) -> None:
-    """Raise, before a training, if its model could not be exported.
+    """Raise TweetgenError, before a training, if its model could not be exported.
 
-    Raises:
-        TweetgenError: "peft" without adapters; "gguf" of a family, or with a tokenizer where that
-            is given, that is not written here.
+    That is "peft" without adapters, or "gguf" of a family or tokenizer that is not written here.
     """
     if kind == "peft" and not has_adapters:
         raise TweetgenError(
@@ -49,9 +47,6 @@ def export(kind: str, folder: str | Path, content: Mapping[str, Any]) -> None:
     number format. peft: for `PeftModel.from_pretrained(base, folder)`; a base that transformers
     could not load by its name is written beside it, into `base`. gguf: for llama.cpp, with a
     Modelfile for Ollama, in 16 bits; gguf-q8_0: the same in 8, half as large and a little coarser.
-
-    Raises:
-        TweetgenError: the model cannot be written like this, or the folder cannot be written.
     """
     folder = Path(folder)
     check_exportable(
@@ -103,14 +98,9 @@ def _write_adapters(folder: Path, content: Mapping[str, Any]) -> None:
 
 def _write_base(folder: Path, name: str) -> str:
     """Write the model that was trained as a folder, in 16 bits; where it lies."""
-    model, tokenizer_json, eos_token_id = load_pretrained(name, "auto")
-    content = {
-        "config_json": config_json_of(model),
-        "weights": weights_of(model, "auto"),
-        "tokenizer_json": tokenizer_json,
-        "eos_token_id": eos_token_id,
-    }
-    _write_model(folder, content)
+    loaded = load_pretrained(name, "auto")
+    config_json, weights = config_json_of(loaded.model), weights_of(loaded.model, "auto")
+    _write_model(folder, loaded._asdict() | {"config_json": config_json, "weights": weights})
     return str(folder)
 
 

@@ -12,8 +12,7 @@ from tweetgen.models.building import check_complete, quiet_transformers, told_fa
 class ModelFolder:
     """A folder with a config.json. No code that comes with a model is ever run.
 
-    Raises, in its methods:
-        TweetgenError: a file is missing or damaged, or transformers cannot load it.
+    Methods raise TweetgenError for a file missing or damaged, or that transformers cannot load.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,8 +28,9 @@ class ModelFolder:
 
         config = self._read_object("config.json")
         has_own = (self._path / "tokenizer.json").is_file()
-        tokenizer_json = self._read("tokenizer.json") if has_own else self._converted_tokenizer()
+        converted = "" if has_own else self._converted_tokenizer()
         try:
+            tokenizer_json = converted or (self._path / "tokenizer.json").read_text("utf-8")
             tokenizer = Tokenizer.from_str(tokenizer_json)
         except Exception as error:  # the Rust side raises plain Exception
             raise self._damaged("tokenizer.json") from error
@@ -90,18 +90,12 @@ class ModelFolder:
 
     def _read_object(self, name: str) -> dict[str, Any]:
         try:
-            content = json.loads(self._read(name))
-        except ValueError as error:
+            content = json.loads((self._path / name).read_text("utf-8"))
+        except (OSError, ValueError) as error:
             raise self._damaged(name) from error
         if not isinstance(content, dict):
             raise self._damaged(name)
         return content
-
-    def _read(self, name: str) -> str:
-        try:
-            return (self._path / name).read_text("utf-8")
-        except (OSError, ValueError) as error:
-            raise self._damaged(name) from error
 
     def _damaged(self, name: str) -> TweetgenError:
         return TweetgenError(f"{self._path / name} is missing or damaged. Fetch the model again.")

@@ -6,6 +6,7 @@ https://github.com/ggml-org/llama.cpp.
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,20 +51,6 @@ def gguf_names(architecture: str, names: Iterable[str], num_layers: int) -> dict
     return {name: str(known.get_name(name, (".weight", ".bias"))) for name in names}
 
 
-def from_gguf(architecture: str, name: str, values: Any, config: Mapping[str, Any]) -> Any:
-    """A tensor of a file as transformers keeps it; `name` is the file's."""
-    return _reordered(architecture, name, values, config, (-1, 2))
-
-
-def to_gguf(architecture: str, name: str, values: Any, config: Mapping[str, Any]) -> Any:
-    """A tensor of transformers as files keep it: the reverse of `from_gguf`; `name` is the file's.
-
-    llama.cpp's rope turns neighbours, Llama's the halves of a head: rows 0, 1, 2, 3 of a head of
-    four become 0, 2, 1, 3.
-    """
-    return _reordered(architecture, name, values, config, (2, -1))
-
-
 def llama3_rope_factors(factor: float, theta: float, head_size: int) -> np.ndarray:
     """What Llama 3.1 divides each rope frequency by (head_size / 2,), as `rope_freqs` has it.
 
@@ -81,7 +68,11 @@ def llama3_rope_factors(factor: float, theta: float, head_size: int) -> np.ndarr
 def _reordered(
     architecture: str, name: str, values: Any, config: Mapping[str, Any], groups: tuple[int, int]
 ) -> Any:
-    """GPT-2's matrices transposed; rows of Llama's queries and keys regrouped within each head."""
+    """GPT-2's matrices transposed; rows of Llama's queries and keys regrouped within each head.
+
+    llama.cpp's rope turns neighbours, Llama's the halves of a head: rows 0, 1, 2, 3 of a head of
+    four of transformers are 0, 2, 1, 3 in a file.
+    """
     heads = {"attn_q": "num_attention_heads", "attn_k": "num_key_value_heads"}
     part = name.split(".")[-2]
     if architecture == "gpt2" and name.startswith("blk.") and values.ndim == 2:
@@ -90,3 +81,8 @@ def _reordered(
         return values
     grouped = values.reshape(config[heads[part]], *groups, *values.shape[1:])
     return grouped.swapaxes(1, 2).reshape(values.shape)
+
+
+# A tensor of a file as transformers keeps it, and the reverse; `name` is the file's in both.
+from_gguf = partial(_reordered, groups=(-1, 2))
+to_gguf = partial(_reordered, groups=(2, -1))

@@ -4,6 +4,7 @@ Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The package g
 too, but it makes an array of each of the vocabulary's strings: 4.6 s for smollm2, here 0.1 s.
 """
 
+import math
 import mmap
 import struct
 from pathlib import Path
@@ -49,12 +50,11 @@ class GgufFile:
 
     def raw(self, name: str) -> np.ndarray:
         """A tensor's rows as bytes (..., bytes of a row), in its own number format."""
-        from gguf import GGMLQuantizationType
-        from gguf.quants import quant_shape_to_byte_shape
+        from gguf import GGMLQuantizationType, quants
 
         shape, kind, offset = self.tensors[name]
-        byte_shape = quant_shape_to_byte_shape(shape, GGMLQuantizationType(kind))
-        count = int(np.prod(byte_shape, dtype=np.int64))
+        byte_shape = quants.quant_shape_to_byte_shape(shape, GGMLQuantizationType(kind))
+        count = math.prod(byte_shape)
         data = np.frombuffer(self._data, np.uint8, count, self._start + offset)
         return data.reshape(byte_shape)
 

@@ -26,11 +26,7 @@ from tweetgen.models.gguf_tokenizer import tokenizer_json_from
 
 
 class GgufModel:
-    """The model in an open file.
-
-    Raises, as its methods do:
-        TweetgenError: the file is damaged, or of a kind that transformers does not know.
-    """
+    """The model in an open file. A damaged or unknown one raises TweetgenError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -43,9 +39,8 @@ class GgufModel:
         with self._readable():
             if self._architecture in families.KEYS:
                 return json.dumps(_config(self._file, self._architecture))
-            return str(
-                self._read_by(quiet_transformers().AutoConfig).to_json_string(use_diff=False)
-            )
+            config = self._read_by(quiet_transformers().AutoConfig)
+            return str(config.to_json_string(use_diff=False))
 
     def tokenizer(self) -> tuple[str, int]:
         """The tokenizer.json, and the token that ends a text."""
@@ -123,24 +118,24 @@ def _weights(file: GgufFile, architecture: str, config_json: str, dtype: str) ->
 
 def _config(file: GgufFile, architecture: str) -> dict[str, Any]:
     """The transformers config of a file of a known family."""
-    own = {
-        key.removeprefix(f"{architecture}."): _shortest(value)
-        for key, value in file.metadata.items()
-        if key.startswith(f"{architecture}.")
-    }
-    own["block_count"] = len({n.split(".")[1] for n in file.tensors if n.startswith("blk.")})
-    end = file.metadata.get("tokenizer.ggml.eos_token_id")
+    prefix, data = f"{architecture}.", file.metadata
+    own = {k.removeprefix(prefix): _shortest(data[k]) for k in data if k.startswith(prefix)}
+    num_blocks = len({name.split(".")[1] for name in file.tensors if name.startswith("blk.")})
+    if own.setdefault("block_count", num_blocks) != num_blocks:
+        raise ValueError(f"it states {own['block_count']} blocks and has tensors of {num_blocks}")
+    if 0 in (own.get("attention.head_count"), own.get("attention.head_count_kv")):
+        raise ValueError("it states 0 attention heads")
+    end = data.get("tokenizer.ggml.eos_token_id")
+    keys = families.KEYS[architecture]
     is_tied = "output.weight" not in file.tensors or np.array_equal(
         file.raw("token_embd.weight"), file.raw("output.weight")
     )
     config = {
-        **{
-            theirs: own[ours] for ours, theirs in families.KEYS[architecture].items() if ours in own
-        },
+        **{theirs: own[ours] for ours, theirs in keys.items() if ours in own},
         "model_type": architecture,
         "vocab_size": file.tensors["token_embd.weight"].shape[0],
         "tie_word_embeddings": is_tied,
-        "bos_token_id": file.metadata.get("tokenizer.ggml.bos_token_id", end),
+        "bos_token_id": data.get("tokenizer.ggml.bos_token_id", end),
         "eos_token_id": end,
     }
     return config if architecture == "gpt2" else config | _attention(file, own, config)

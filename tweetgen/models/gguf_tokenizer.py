@@ -40,8 +40,7 @@ OTHER_NAMES = {"gpt2": "gpt-2", "llama3": "llama-bpe", "llama-v3": "llama-bpe"}
 def tokenizer_json_from(metadata: dict[str, Any]) -> str | None:
     """The tokenizer.json of the tokenizer that a file describes; None for one of another kind.
 
-    Raises:
-        ValueError, KeyError: the metadata contradict themselves.
+    Raises ValueError or KeyError where the metadata contradict themselves.
     """
     rule = str(metadata.get("tokenizer.ggml.pre", ""))
     rule = OTHER_NAMES.get(rule, rule)
@@ -71,10 +70,9 @@ def tokenizer_json_from(metadata: dict[str, Any]) -> str | None:
             "vocab": vocabulary,
             "merges": [merge.split(" ") for merge in metadata.get("tokenizer.ggml.merges", ())],
             "ignore_merges": rule == "llama-bpe",  # a word that is an entry is one
-            "dropout": None,
-            "unk_token": None,
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
+            **dict.fromkeys(
+                ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix")
+            ),
             "fuse_unk": False,
             "byte_fallback": False,
         },
@@ -83,11 +81,7 @@ def tokenizer_json_from(metadata: dict[str, Any]) -> str | None:
 
 
 def rule_of(tokenizer_json: str) -> str:
-    """What `tokenizer.ggml.pre` must say of this tokenizer.
-
-    Raises:
-        TweetgenError: it is of no kind that can be written.
-    """
+    """What `tokenizer.ggml.pre` must say of this tokenizer; TweetgenError if it has no name."""
     document = json.loads(tokenizer_json)
     is_bpe = document["model"]["type"] == "BPE" and not document["model"].get("byte_fallback")
     found = _essentials(document.get("pre_tokenizer"))
@@ -101,11 +95,7 @@ def rule_of(tokenizer_json: str) -> str:
 
 
 def tokens_of(tokenizer_json: str, num_rows: int) -> tuple[list[str], list[int], list[str]]:
-    """The tokens of a tokenizer with their types, one for each row of the embedding, and merges.
-
-    Raises:
-        TweetgenError: the embedding has too few rows.
-    """
+    """The tokens of a tokenizer with their types, one for each row of the embedding, and merges."""
     document = json.loads(tokenizer_json)
     entries = {number: (token, NORMAL) for token, number in document["model"]["vocab"].items()}
     for added in document["added_tokens"]:

@@ -35,9 +35,6 @@ def write(folder: Path, content: Mapping[str, Any], *, in_8_bits: bool = False) 
 
     Matrices are in float16 or llama.cpp's q8_0; what has one dimension is in float32. A text starts
     with its end token, as in training: llama.cpp is told to put it there.
-
-    Raises:
-        TweetgenError: the tokenizer cannot be written, or the folder.
     """
     from gguf import GGUFWriter, LlamaFileType
 
@@ -46,8 +43,7 @@ def write(folder: Path, content: Mapping[str, Any], *, in_8_bits: bool = False) 
     names = families.gguf_names(architecture, content["weights"], config.num_hidden_layers)
     tensors = {names[name]: tensor for name, tensor in content["weights"].items()}
     writer = GGUFWriter(None, architecture)
-    file_type = LlamaFileType.MOSTLY_Q8_0 if in_8_bits else LlamaFileType.MOSTLY_F16
-    writer.add_file_type(file_type)
+    writer.add_file_type(LlamaFileType.MOSTLY_Q8_0 if in_8_bits else LlamaFileType.MOSTLY_F16)
     _add_shape(writer, config)
     if architecture != "gpt2":
         tensors |= _add_rope(writer, config)
@@ -74,9 +70,8 @@ def _add_rope(writer: Any, config: Any) -> dict[str, Any]:
 
     own = getattr(config, "head_dim", None)
     head_size = int(own or config.hidden_size // config.num_attention_heads)
-    writer.add_key_length(head_size)
-    writer.add_value_length(head_size)
-    writer.add_rope_dimension_count(head_size)
+    for add in (writer.add_key_length, writer.add_value_length, writer.add_rope_dimension_count):
+        add(head_size)
     rope = config.rope_parameters
     writer.add_rope_freq_base(rope["rope_theta"])
     if rope.get("rope_type") != "llama3":
@@ -95,9 +90,8 @@ def _add_tokenizer(writer: Any, content: Mapping[str, Any], num_rows: int) -> st
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges(merges)
-    writer.add_bos_token_id(end)
-    writer.add_eos_token_id(end)
-    writer.add_pad_token_id(end)
+    for add in (writer.add_bos_token_id, writer.add_eos_token_id, writer.add_pad_token_id):
+        add(end)
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(False)
@@ -105,11 +99,7 @@ def _add_tokenizer(writer: Any, content: Mapping[str, Any], num_rows: int) -> st
 
 
 def _write_file(
-    path: Path,
-    writer: Any,
-    config: Mapping[str, Any],
-    tensors: Mapping[str, Any],
-    in_8_bits: bool,
+    path: Path, writer: Any, config: dict[str, Any], tensors: dict[str, Any], in_8_bits: bool
 ) -> None:
     """Header, metadata, and one tensor after another: never a second copy of all."""
     from gguf import quants

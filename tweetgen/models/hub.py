@@ -21,11 +21,7 @@ MODEL_FILES = (*TOKENIZER_FILES, "model*.safetensors", "model.safetensors.index.
 
 
 def find_gguf(name: str) -> Path | None:
-    """The .gguf file that a model's name stands for, or None for a folder or a hub name.
-
-    Raises:
-        TweetgenError: there is no such file.
-    """
+    """The .gguf file that a model's name stands for, or None for a folder or a hub name."""
     if name == SMOLLM2 and not Path(name).is_dir():
         if file := packaged_file():
             return file
@@ -46,11 +42,7 @@ def packaged_file() -> Path | None:
 
 
 def find_folder(name: str, files: Sequence[str]) -> Path:
-    """The folder on this machine that holds a model; a hub name's files are fetched if missing.
-
-    Raises:
-        TweetgenError: no such folder, or no such model in the cache and on the hub.
-    """
+    """The folder on this machine that holds a model; a hub name's files are fetched if missing."""
     folder = Path(name).expanduser()
     if name == BUNDLED and not os.path.isdir(folder):
         folder = PROJECT / BUNDLED
@@ -67,11 +59,7 @@ def find_folder(name: str, files: Sequence[str]) -> Path:
 
 
 def cached_folder(name: str, files: Sequence[str]) -> Path | None:
-    """The folder of the hub's cache that holds these files of a model, None if some are missing.
-
-    Raises:
-        TweetgenError: no model can have this name.
-    """
+    """The folder of the hub's cache that holds these files of a model, None if some are missing."""
     from huggingface_hub import errors, snapshot_download
 
     try:

@@ -54,7 +54,7 @@ def load_pretrained(name: str, dtype: str = "float32") -> Pretrained:
 
     The weights are in float32 or, with `dtype` "auto", in the number format they are stored in.
 
-    Raises:
+    Raises, as the others:
         TweetgenError: no such folder, file or model, no network, or a folder without safetensors.
     """
     source = _find(name, hub.MODEL_FILES)
@@ -63,18 +63,14 @@ def load_pretrained(name: str, dtype: str = "float32") -> Pretrained:
 
 
 def load_tokenizer(name: str) -> PretrainedTokenizer:
-    """The tokenizer of a model, without loading (or downloading) its weights.
-
-    Raises:
-        TweetgenError: as load_pretrained.
-    """
+    """The tokenizer of a model, without loading (or downloading) its weights."""
     source = _find(name, hub.TOKENIZER_FILES)
     length = context_length(json.loads(source.config_json()))
     return PretrainedTokenizer(*source.tokenizer(), length)
 
 
 def load_config(name: str) -> str:
-    """The config of a model as JSON. Raises TweetgenError as load_pretrained."""
+    """The config of a model as JSON."""
     return _find(name, hub.TOKENIZER_FILES).config_json()
 
 
