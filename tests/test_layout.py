@@ -76,7 +76,7 @@ def test_a_header_of_unknown_names_is_no_tweet(tmp_path, head):
         ("one|two\nthree; four\n", 2),
         ("a, b\nc, d\n", 2),
         ("text me, status update\nno commas here\nnone here\n", 3),
-        ("good day, friends\nso, friends\nhello all, friends\ngood night, friends\n", 4),
+        ("".join(f"good day {number} to you, friends\n" for number in range(8)), 8),
     ],
 )
 def test_lines_with_commas_are_plain_text_all_the_same(tmp_path, content, expected):
