@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tweetgen.cleaning import (
@@ -301,6 +301,7 @@ TWEETS = st.lists(
 )
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(text=TWEETS)
+@example(text="my text:\n00000000")  # a number below a word for it, then beside it
 def test_cleaning_twice_changes_nothing_more(choices, text):
     choices = CleaningSettings(**choices, min_words=0)
     once = clean(text, choices)

@@ -28,7 +28,7 @@ _FORMS = (
 NUMBER = re.compile(rf"(?<![\w$€£¥#@/=+.,-])(?<!\d:)(?:{'|'.join(_FORMS)})(?![\w%€£]|[.,:/-]\d)")
 BEFORE_PLAIN = re.compile(
     r"\b(?:call|contact|dial|phone|tel|text|txt|whats ?app|sms|mobile|hotline|helpline|ph|cell)\b"
-    r"[^\d\n#]{0,20}\Z",
+    r"[^\d#]{0,20}\Z",
     re.IGNORECASE,
 )
 LONGEST_BEFORE = 32
