@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -485,3 +486,15 @@ def test_a_first_sample_without_memory_promises_no_saved_state(data, monkeypatch
     message = capsys.readouterr().err
     assert "not enough memory to draw a sample; free some" in message and "saved" not in message
     assert names() == []
+
+
+def test_how_long_an_epoch_takes_is_told_by_its_steps_alone(capsys):
+    training = SimpleNamespace(total_steps=60, steps_per_epoch=60, position=SimpleNamespace(step=0))
+    shown = Progress(training, "", is_shown=True)
+    seconds = 300.0  # the first validation took five minutes, each step a second
+    for step in range(1, 15):
+        shown.show(StepReport(step, 1, 4.0, 1e-3, 500, seconds + step))
+    shown.close()
+    told = capsys.readouterr().err
+    assert "an epoch takes about 1.0 minutes" in told
+    assert "500 tokens/s" in told

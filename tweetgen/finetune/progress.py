@@ -23,7 +23,8 @@ class Progress:
         self._is_shown = is_shown
         self._log: Any = _opened_log(log_path) if log_path and is_shown else None
         self._training = training
-        self._tokens, self._steps, self._first_seconds = 0, 0, training.seconds
+        self._tokens, self._steps, self._seconds = 0, 0, 0.0  # of the steps that were timed
+        self._since: float | None = None  # the end of the step before, if it was a step
         self._bar = tqdm(
             total=training.total_steps,
             initial=training.position.step,
@@ -44,18 +45,25 @@ class Progress:
             return
         if isinstance(report, ValidationReport):
             console.say(validation_line(report))
+            self._since = None
             return
-        self._tokens += report.tokens
-        self._steps += 1
-        elapsed = max(report.seconds - self._first_seconds, 1e-9)
-        speed = f"{self._tokens / elapsed:,.0f} tokens/s"
-        self._bar.set_postfix_str(f"loss {report.loss:.3f}, {speed}", refresh=False)
+        self._bar.set_postfix_str(f"loss {report.loss:.3f}{self._timed(report)}", refresh=False)
         self._bar.update()
-        if self._steps == STEPS_TO_TIME:
-            epoch = duration(elapsed / self._steps * self._training.steps_per_epoch)
-            console.say(f"an epoch takes about {epoch}; Ctrl-C keeps the best so far")
         if self._log:
             self._write(report)
+
+    def _timed(self, report: StepReport) -> str:
+        """The speed, validations and samples left out; says once how long an epoch takes."""
+        since, self._since = self._since, report.seconds
+        if since is None:
+            return ""
+        self._tokens += report.tokens
+        self._seconds += report.seconds - since
+        self._steps += 1
+        if self._steps == STEPS_TO_TIME:
+            epoch = duration(self._seconds / self._steps * self._training.steps_per_epoch)
+            console.say(f"an epoch takes about {epoch}; Ctrl-C keeps the best so far")
+        return f", {self._tokens / max(self._seconds, 1e-9):,.0f} tokens/s"
 
     def _write(self, report: StepReport) -> None:
         """Add a step to the log; a log that cannot be written ends, the training does not."""
