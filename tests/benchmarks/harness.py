@@ -156,7 +156,7 @@ def _watch(process: subprocess.Popen[str], peaks: list[int]) -> None:
     while process.poll() is None:
         start = time.perf_counter()
         peaks.append(sum(_memory(number) for number in _family(process.pid)))
-        # A look walks all pages, 40 ms for 4 GB: ten a second slowed a training to half its speed.
+        # A look walks all pages of a process: it may take a twentieth of the time.
         time.sleep(max(SAMPLE_SECONDS, 20 * (time.perf_counter() - start)))
 
 
