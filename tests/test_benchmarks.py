@@ -149,8 +149,8 @@ def test_a_spent_budget_ends_after_the_first_round():
 
 
 def test_commands_name_no_folder_of_this_machine():
-    shown = harness.shown_flags(["--data", "/home/me/tweets", "--quick"])
-    assert shown == ["--data", "FOLDER", "--quick"]
+    shown = harness.shown_flags(["--data", "/home/me/tweets", "--keep", "/home/me/k", "--quick"])
+    assert shown == ["--data", "FOLDER", "--keep", "FOLDER", "--quick"]
 
 
 def figures(median=2.0):

@@ -275,7 +275,7 @@ def _cpu() -> str:
 
 def shown_flags(argv: Sequence[str]) -> list[str]:
     """The flags of a command, without where this machine keeps its folders."""
-    places = {"--data": "FOLDER", "--peers": "VENV/bin/python"}
+    places = {"--data": "FOLDER", "--keep": "FOLDER", "--peers": "VENV/bin/python"}
     return [places.get(before, word) for before, word in zip(["", *argv], argv, strict=False)]
 
 
