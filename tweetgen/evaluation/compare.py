@@ -96,7 +96,6 @@ def evaluate(
     """Compare a model's first drafts, drawn without any check, with held-out tweets.
 
     Args:
-        model_file: the content of a model file.
         tokens: the human side is their validation part, or all of them where there is none.
         settings: how drafts are drawn and how long they may be; `copies` is not used.
         num_samples: how many drafts, and at most how many human tweets.
@@ -111,11 +110,7 @@ def evaluate(
         TweetgenError: the tokens are of another tokenizer than the model's, or the named judge
             cannot be loaded.
     """
-    if tokens.tokenizer_json != model_file["tokenizer_json"]:
-        raise TweetgenError(
-            "the token file was made for another model. Give --data the file this model was "
-            "trained on, or run preprocess.py with its --model."
-        )
+    _check_tokenizer(model_file, tokens)
     model = model or drawing.load(model_file, device, precision)
     settings = settings.for_model(model.num_parameters)
     drawn = drawing.first_drafts(model, settings, num_samples, most_tokens)
@@ -142,6 +137,14 @@ def evaluate(
         settings=dataclasses.asdict(settings),
         notes=notes,
     )
+
+
+def _check_tokenizer(model_file: dict[str, Any], tokens: TokenizedTweets) -> None:
+    if tokens.tokenizer_json != model_file["tokenizer_json"]:
+        raise TweetgenError(
+            "the token file was made for another model. Give --data the file this model was "
+            "trained on, or run preprocess.py with its --model."
+        )
 
 
 def evenly_spaced(texts: Sequence[str], count: int) -> list[str]:
