@@ -101,15 +101,19 @@ class Learner:
         return self._add_packed(batch, scale) if self.is_packed else self._add_padded(batch, scale)
 
     @torch.no_grad()
-    def evaluate(self, batch: PackedBatch) -> Tensor:
-        """Loss of each target in nats, float32 (N,), computed in float32 without dropout."""
-        batch = batch.to(self.device)
+    def evaluate(self, batch: PackedBatch, precision: torch.dtype | None = None) -> Tensor:
+        """Loss of each target in nats, float32 (N,), without dropout.
+
+        Products are computed in `precision`, by default the one of the training.
+        """
+        batch, precision = batch.to(self.device), precision or self.precision
         self.model.eval()
-        if not self.is_packed:
-            logits = self._padded_logits(batch).float()
-            return nn.functional.cross_entropy(logits, batch.targets, reduction="none")
-        hidden = self._hidden(batch, self._table(batch.inputs).float())
-        return token_losses(hidden, self._head, batch.targets)
+        with self._autocast(precision):
+            if not self.is_packed:
+                logits = self._padded_logits(batch).float()
+                return nn.functional.cross_entropy(logits, batch.targets, reduction="none")
+            hidden = self._hidden(batch, self._table(batch.inputs).float())
+        return token_losses(hidden.to(precision), self._head, batch.targets)
 
     @property
     def _table(self) -> nn.Embedding:
@@ -122,7 +126,7 @@ class Learner:
     def _add_packed(self, batch: PackedBatch, scale: float) -> Tensor:
         # The two largest tables are differentiated by hand, in place: autograd would make a new
         # gradient of the size of the vocabulary for each and add them up.
-        with self._autocast():
+        with self._autocast(self.precision):
             embedded = self._table(batch.inputs).detach().float()
             embedded.requires_grad_(self._table.weight.requires_grad)
             hidden = self._hidden(batch, embedded)
@@ -134,7 +138,7 @@ class Learner:
         return loss
 
     def _add_padded(self, batch: PackedBatch, scale: float) -> Tensor:
-        with self._autocast():
+        with self._autocast(self.precision):
             logits = self._padded_logits(batch).float()
         loss = nn.functional.cross_entropy(logits, batch.targets, reduction="sum")
         (loss * scale).backward()
@@ -176,9 +180,9 @@ class Learner:
             self.model.set_attn_implementation(own_attention)
         return bool(is_same)
 
-    def _autocast(self) -> torch.autocast:
-        is_low = self.precision != torch.float32
-        return torch.autocast(self.device.type, self.precision, enabled=is_low)
+    def _autocast(self, precision: torch.dtype) -> torch.autocast:
+        is_low = precision != torch.float32
+        return torch.autocast(self.device.type, precision, enabled=is_low)
 
 
 def use_fused_gelu(model: Any) -> None:

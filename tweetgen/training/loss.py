@@ -11,13 +11,14 @@ def token_losses(hidden: Tensor, head: nn.Linear, targets: Tensor) -> Tensor:
     """Negative log-likelihood of each target in nats, float32 (N,); hidden (N, D), targets (N,)."""
     rows = max(1, CHUNK_ELEMENTS // (4 * head.out_features))
     weight = head.weight.to(hidden.dtype)
-    parts = [
-        nn.functional.cross_entropy(
-            nn.functional.linear(part, weight, head.bias), goal, reduction="none"
-        )
-        for part, goal in zip(hidden.split(rows), targets.split(rows), strict=True)
-    ]
-    return torch.cat(parts)
+    # In one tensor made before: a small one left behind by each chunk would keep the next chunk's
+    # logits out of the place of the last ones, and memory grow by all of them (0.8 GB).
+    losses = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+    for start in range(0, len(hidden), rows):
+        chunk = slice(start, start + rows)
+        logits = nn.functional.linear(hidden[chunk], weight, head.bias).float()
+        losses[chunk] = nn.functional.cross_entropy(logits, targets[chunk], reduction="none")
+    return losses
 
 
 @torch.no_grad()
@@ -33,15 +34,17 @@ def add_loss_gradients(
     total = hidden.new_zeros((), dtype=torch.float32)
     weight = head.weight.to(hidden.dtype)
     rows = max(1, CHUNK_ELEMENTS // head.out_features)
-    gradients = []
-    for part, goal in zip(hidden.split(rows), targets.split(rows), strict=True):
+    gradients = torch.empty_like(hidden)
+    for part, goal, gradient in zip(
+        hidden.split(rows), targets.split(rows), gradients.split(rows), strict=True
+    ):
         logits = torch.mm(part, weight.T)
         if head.bias is not None:
             logits += head.bias
         total += _to_slopes(logits, goal, scale)
-        gradients.append(torch.mm(logits, weight))
+        torch.mm(logits, weight, out=gradient)
         _add_head_gradients(head, logits, part)
-    return total, torch.cat(gradients)
+    return total, gradients
 
 
 def gradient_of(parameter: Tensor) -> Tensor:

@@ -16,24 +16,34 @@ NUM_ROUNDED_TWEETS = 32  # the same tweets, rounded and not: 1,000 tokens tell d
 
 
 class Expectation(NamedTuple):
-    """Cross-entropy of some tweets together, EOS counted; computed in float32."""
+    """Cross-entropy of some tweets together, EOS counted."""
 
     loss: float  # nats a token
     bits_per_character: float
     eos_bits_per_character: float  # the part of it that EOS costs
 
 
-def validate(
-    learner: Learner, tweets: TokenizedTweets, ranks: Ranks, most_tweets: int = 0
-) -> Expectation:
+def validate(learner: Learner, tweets: TokenizedTweets, ranks: Ranks) -> Expectation:
     """The expectation of the validation part, which must not be empty; each rank does a share.
 
-    0 or the number of tweets to look at at most, evenly spaced by length.
+    In the number format of the training: bfloat16 takes half the time of float32, and finds the
+    same bits per character to 0.02 % of a trained SmolLM2-135M (0.2 % more of an untrained one).
     """
+    return _expectation(learner, tweets, ranks, tweets.num_validation, learner.precision)
+
+
+def _expectation(
+    learner: Learner,
+    tweets: TokenizedTweets,
+    ranks: Ranks,
+    most_tweets: int,
+    precision: torch.dtype,
+) -> Expectation:
+    """The expectation of at most so many validation tweets, evenly spaced by length."""
     chosen = tweets.lengths[tweets.validation_start :].argsort(stable=True)
     chosen = chosen + tweets.validation_start
-    if most_tweets and len(chosen) > most_tweets:
-        chosen = chosen[torch.arange(most_tweets) * len(chosen) // most_tweets]
+    count = min(most_tweets, len(chosen))
+    chosen = chosen[torch.arange(count) * len(chosen) // count]
     lengths = tweets.lengths[chosen]
     group = lengths.cumsum(0) // TOKENS_AT_ONCE
     sums = torch.zeros(2, dtype=torch.float64)
@@ -41,7 +51,7 @@ def validate(
         if not (group == number).any():  # a tweet of more than TOKENS_AT_ONCE leaves numbers out
             continue
         batch = make_batch(tweets, chosen[group == number])
-        losses = learner.evaluate(batch).cpu().double()
+        losses = learner.evaluate(batch, precision).cpu().double()
         ends = batch.lengths.cumsum(0) - 1  # EOS is the last target of each tweet
         sums += torch.stack([losses.sum(), losses[ends].sum()])
     ranks.sum(sums)
@@ -62,7 +72,8 @@ def file_format(learner: Learner, tweets: TokenizedTweets) -> torch.dtype:
     closest = torch.float16 if is_small else torch.bfloat16
     if not tweets.num_validation:
         return closest
-    exact = validate(learner, tweets, Ranks(), NUM_ROUNDED_TWEETS).loss
+    looked_at = learner, tweets, Ranks(), NUM_ROUNDED_TWEETS, torch.float32
+    exact = _expectation(*looked_at).loss
     with rounded(learner.model, closest):
-        cost = validate(learner, tweets, Ranks(), NUM_ROUNDED_TWEETS).loss / exact - 1
+        cost = _expectation(*looked_at).loss / exact - 1
     return closest if cost <= MOST_ROUNDING_COST else torch.float32
