@@ -6,7 +6,8 @@
 
 Defaults throughout, so training ends where it ends by itself (or after --max_minutes). What the
 drafts are like is measured at the default settings and at those of before, temperature 0.9 and
-top-p 0.9. --keep leaves model and token files, for sweep_sampling. Writes results/models.json.
+top-p 0.9. --keep leaves model and token files, for sweep_sampling. Writes results/models.json,
+with more flags of fine_tune.py results/weights.json.
 """
 
 import dataclasses
@@ -102,7 +103,7 @@ def main(argv=None):
             found = measure(arguments, model, voice, seed, place)
         name = " ".join([model, *arguments.flags])
         results.setdefault(name, {}).setdefault(voice, {})[f"seed {seed}"] = found
-        session.save("models", results)
+        session.save("weights" if arguments.flags else "models", results)
 
 
 if __name__ == "__main__":
