@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -20,8 +20,8 @@ from tweetgen.reading.json_values import (
     format_of,
     lines_of_json,
 )
-from tweetgen.reading.layout import Layout, find_layout, layout_of_rows, with_text
-from tweetgen.reading.tables import Table, read_rows
+from tweetgen.reading.layout import Layout, find_layout, with_text
+from tweetgen.reading.tables import read_rows
 from tweetgen.reading.tweet_json import Place, tweets_at
 from tweetgen.settings import ReadingSettings
 
@@ -50,8 +50,23 @@ class Part:
     kind: Callable[[], str]  # how the file is read, as far as it has been
     dates: Sequence[str] = ()  # one for each text, or none
     date_order: str = ""
-    num_joined: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)  # of what is left out; "": joined rows
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of text that has been opened."""
+
+    name: str
+    settings: ReadingSettings
+    blocks: TextBlocks | None  # None: `head` is the rows of a sheet
+    head: str
+    is_complete: bool  # the head is all of it
+    is_archive: bool
+
+    def described(self, what: str, key: str = "") -> str:
+        encoding = self.blocks.described if self.blocks else ""
+        return ", ".join(filter(None, [what, encoding, key]))
 
 
 def parts_of(
@@ -66,7 +81,10 @@ def parts_of(
     if not start.strip(b"\x00\x1a \t\r\n\xef\xbb\xbf\xfe\xff"):
         raise TweetgenError(f"{name} is empty. Give a file with tweets.")
     if sheet := sheets.kind_of(start, name):
-        yield from _sheet_parts(sheet, start + stream.read_all(), name, settings)
+        rows, unread = sheets.read(sheet, start + stream.read_all(), name)
+        file = _File(name, replace(settings, separator=","), None, rows, True, False)
+        yield Part([], lambda: sheet, counts=Counter(f"sheet {other!r}" for other in unread))
+        yield from _text_parts(file, [rows], "csv", sheet)
         return
     blocks = TextBlocks(stream, start, settings.encoding, name)
     pieces = iter(blocks)
@@ -80,21 +98,6 @@ def parts_of(
         yield from _json_parts(file, rest, format)
     else:
         yield from _text_parts(file, rest, format)
-
-
-@dataclass(frozen=True)
-class _File:
-    """A file of text that has been opened."""
-
-    name: str
-    settings: ReadingSettings
-    blocks: TextBlocks
-    head: str
-    is_complete: bool  # the head is all of it
-    is_archive: bool
-
-    def described(self, what: str, *more: str) -> str:
-        return ", ".join([what, self.blocks.described, *filter(None, more)])
 
 
 def _format(file: _File) -> str:
@@ -164,8 +167,7 @@ class _Tweets:
         self._place: Place | None = None
         self._key = self._date = self._order = ""
         self._kinds: set[str] = set()  # of records that have a text
-        self._num_records = 0
-        self._num_odd = 0
+        self._num_records = self._num_odd = 0
         self._first_odd = ""
         self._elsewhere: Counter[str] = Counter()
 
@@ -173,7 +175,7 @@ class _Tweets:
         """The parts of `lines_of_json` or the like."""
         for lines, values in batches:
             part = self._part(lines, list(map(tweet_json.named, values)))
-            if self._place is not None and (len(part.texts) or part.left_out):
+            if self._place is not None and (len(part.texts) or part.counts):
                 yield part
         num_odd = self._num_odd
         if num_odd > MAX_ODD and num_odd > MAX_ODD_SHARE * self._num_records:
@@ -182,21 +184,33 @@ class _Tweets:
                 "Correct or delete them, or give another key with --text_column."
             )
 
+    def _described(self) -> str:
+        is_said = self._key and self._kind != "X archive"
+        return self._file.described(self._kind, f"column {self._key!r}" if is_said else "")
+
     def _part(self, lines: Sequence[int], records: list[Any]) -> Part:
         if self._place is None and records:
             self._look([record for record in records if not isinstance(record, Broken)])
-        kind = partial(self._described)
-        if self._place and not self._elsewhere:
-            texts = tweet_json.plain_texts(records, self._place, self._key)
-            if texts is not None:
-                self._num_records += len(texts)
-                dates = [_shown_value(record, self._date) for record in records if self._date]
-                return Part(texts, kind, dates, self._order)
-        return self._slowly(records, lines, kind)
-
-    def _described(self) -> str:
-        key = "" if self._kind == "X archive" or not self._key else f"column {self._key!r}"
-        return self._file.described(self._kind, key)
+        part = Part([], self._described, (), self._order, self._elsewhere)
+        self._elsewhere = Counter()
+        self._num_records += len(records)
+        tweets = records
+        plain = self._place and tweet_json.plain_texts(records, self._place, self._key)
+        if plain is not None:
+            part.texts = plain
+        else:
+            tweets = []
+            for record, line in zip(records, lines, strict=True):
+                found = tweets_at(record, self._place, self._key) if self._place else []
+                readable = [(tweet, text) for tweet, text in found if text is not None]
+                if not readable:
+                    self._leave_out(record, line, part)
+                elif len(readable) < len(found):
+                    part.counts[NO_TEXT] += len(found) - len(readable)
+                tweets += [tweet for tweet, _ in readable]
+                part.texts += [text for _, text in readable]
+        part.dates = [_shown_value(tweet, self._date) for tweet in tweets if self._date]
+        return part
 
     def _look(self, records: list[Any]) -> None:
         """Find where the tweets are, by the first values."""
@@ -209,14 +223,10 @@ class _Tweets:
         self._place = place
         if place.num_elsewhere:
             self._elsewhere[f"texts elsewhere ({place.elsewhere})"] = place.num_elsewhere
-        settings = self._file.settings
         names = list(dict.fromkeys(key for tweet in objects for key in tweet))
-        few = objects[:SAMPLE_TWEETS]
-        columns = [[_shown_value(tweet, name) for tweet in few] for name in names]
-        sample = Sample(names, columns, self._file.name)
-        if names:
-            self._key = names[find_text(sample, settings.text_column or place.key)]
-        date, self._order = find_date(sample, bool(settings.since or settings.until))
+        columns = [[_shown_value(t, name) for t in objects[:SAMPLE_TWEETS]] for name in names]
+        text, date, self._order = _columns(names, columns, self._file, place.key)
+        self._key = names[text] if names else ""
         self._date = names[date] if date >= 0 else ""
         with_text = [
             record
@@ -230,25 +240,6 @@ class _Tweets:
             )
         self._kinds = {tweet_json.kind_of(record) for record in with_text}
 
-    def _slowly(self, records: Sequence[Any], lines: Sequence[int], kind: Any) -> Part:
-        part = Part([], kind, date_order=self._order, left_out=self._elsewhere)
-        self._elsewhere = Counter()
-        dates: list[str] = []
-        for record, line in zip(records, lines, strict=True):
-            self._num_records += 1
-            found = tweets_at(record, self._place, self._key) if self._place else []
-            texts = [text for _, text in found if text is not None]
-            if not texts:
-                self._leave_out(record, line, part)
-            elif len(texts) < len(found):
-                part.left_out[NO_TEXT] += len(found) - len(texts)
-            part.texts += texts
-            if self._date:
-                tweets = [one.tweet for one, text in found if text is not None]
-                dates += [_shown_value(tweet, self._date) for tweet in tweets]
-        part.dates = dates
-        return part
-
     def _leave_out(self, record: Any, line: int, part: Part) -> None:
         """Count a record without a text: a notice, a kind of its own, a cut or an odd one."""
         if isinstance(record, Broken):
@@ -260,7 +251,7 @@ class _Tweets:
             if kind and kind not in self._kinds:
                 what = "notice" if kind == "notice" else f"{kind!r} record"
             reason = f"has no text under {self._key!r}"
-        part.left_out[what] += 1
+        part.counts[what] += 1
         if what in ("broken record", NO_TEXT):
             self._num_odd += 1
             self._first_odd = self._first_odd or f"line {line:,} of {self._file.name} {reason}"
@@ -273,30 +264,40 @@ def _shown_value(tweet: Any, key: str) -> str:
     return str(value) if isinstance(value, str | int | float) else ""
 
 
+def _columns(
+    names: Sequence[str], columns: Sequence[Sequence[str]], file: _File, key: str = ""
+) -> tuple[int, int, str]:
+    """The columns of the text and of the date, and the order of the date's numbers."""
+    settings, sample = file.settings, Sample(names, columns, file.name)
+    text = find_text(sample, settings.text_column or key) if names else -1
+    return text, *find_date(sample, bool(settings.since or settings.until))
+
+
 # --- tables and lines ----------------------------------------------------------------------------
 
 
-def _text_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Part]:
-    settings, head = file.settings, _first_lines(file)
+def _text_parts(file: _File, pieces: Iterable[str], format: str, sheet: str = "") -> Iterator[Part]:
+    settings, (head, is_complete) = file.settings, _first_lines(file)
     blocks = line_blocks(pieces, file.name)
-    if format == "" and plain.has_marks(head[0]):
+    if format == "" and plain.has_marks(head):
         for texts in plain.marked_texts(blocks):
             yield Part(texts, lambda: file.described("training text"))
         return
-    layout = None
     must = format in ("csv", "tsv")
     if format != "txt":
         separator = "\t" if format == "tsv" else _given_separator(settings)
         is_named = TABLE_NAME.search(file.name) is not None
-        layout = find_layout(head[0], separator, must=must, is_complete=head[1], is_named=is_named)
-    if layout:
-        yield from _table_parts(file, blocks, layout, head)
-        return
+        layout = find_layout(head, separator, must=must, is_complete=is_complete, is_named=is_named)
+        if layout and not layout.rows and is_complete:
+            raise TweetgenError(f"{file.name} has a header but no tweets. Give a file with tweets.")
+        if layout:
+            yield from _table_parts(file, blocks, layout, head, sheet)
+            return
     if must or settings.since or settings.until or settings.text_column:
         what = "rows" if must else "columns, only lines of text"
         raise TweetgenError(f"{file.name} has no {what}. Check --format and --separator.")
     if format != "txt":
-        plain.refuse_structure(head[0] if head[1] else head[0].rpartition("\n")[0], file.name)
+        plain.refuse_structure(head if is_complete else head.rpartition("\n")[0], file.name)
     for texts in plain.lines_of(blocks):
         yield Part(texts, lambda: file.described("plain text"))
 
@@ -312,10 +313,9 @@ def _first_lines(file: _File) -> tuple[str, bool]:
 
 def _given_separator(settings: ReadingSettings) -> str:
     """The character given as --separator; "" for auto."""
-    if settings.separator == "auto":
-        return ""
-    separator = {"\\t": "\t", "tab": "\t"}.get(settings.separator, settings.separator)
-    if len(separator) != 1 or separator in '"\r\n':
+    separators = {"auto": "", "\\t": "\t", "tab": "\t"}
+    separator = separators.get(settings.separator, settings.separator)
+    if settings.separator != "auto" and (len(separator) != 1 or separator in '"\r\n'):
         raise TweetgenError(
             f"--separator {settings.separator!r} is not one character. Try , or ; or | or \\t."
         )
@@ -323,22 +323,23 @@ def _given_separator(settings: ReadingSettings) -> str:
 
 
 def _table_parts(
-    file: _File, blocks: Iterable[str], layout: Layout, head: tuple[str, bool]
+    file: _File, blocks: Iterable[str], layout: Layout, head: str, sheet: str
 ) -> Iterator[Part]:
-    if not layout.rows and head[1]:
-        raise TweetgenError(f"{file.name} has a header but no tweets. Give a file with tweets.")
-    text, date, order = _columns(layout, file.name, file.settings)
-    table = with_text(layout, text, date, head[0])
-    kinds = {",": "CSV", "\t": "TSV"}
-    what = kinds.get(table.separator, f"CSV by {table.separator!r}")
-    kind = partial(file.described, what, _column_said(table))
+    names, width = layout.table.names, layout.table.num_columns
+    rows = [(row.fields + [""] * width)[:width] for row in layout.rows[:SAMPLE_TWEETS]]
+    columns = [[row[index] for row in rows] for index in range(width)]
+    text, date, order = _columns(names, columns, file)
+    table = with_text(layout, text, date, head)
+    what = {",": "CSV", "\t": "TSV"}.get(table.separator, f"CSV by {table.separator!r}")
+    column = names[text].strip() or str(text + 1)
+    said = f"column {column!r}" if table.has_header else f"no header, column {column}"
+    kind = partial(file.described, sheet or what, said)
     is_raw = table.separator == "\t" or not table.multiline  # each line is a row
     has_raw_quotes = not is_raw and not all(row.strict for row in layout.rows)
-    for number, rows in enumerate(read_rows(blocks, table, file.name)):
+    for number, (texts, dates, counts) in enumerate(read_rows(blocks, table, file.name)):
         if number == 0 and has_raw_quotes:
-            _check_quotes(rows.texts[:SAMPLE_TWEETS], file.name)
-        left_out = Counter({"repeated header": rows.num_headers} if rows.num_headers else {})
-        yield Part(rows.texts, kind, rows.dates, order, rows.num_joined, left_out)
+            _check_quotes(texts[:SAMPLE_TWEETS], file.name)
+        yield Part(texts, kind, dates, order, counts)
 
 
 def _check_quotes(texts: Sequence[str], name: str) -> None:
@@ -349,35 +350,3 @@ def _check_quotes(texts: Sequence[str], name: str) -> None:
             f"{name} has quotes inside quoted texts, and its rows cannot be told apart. "
             "Double the quotes inside the texts, or save it as JSON."
         )
-
-
-def _columns(layout: Layout, name: str, settings: ReadingSettings) -> tuple[int, int, str]:
-    """The columns of the text and of the date, and the order of the date's numbers."""
-    width = layout.table.num_columns
-    rows = [(row.fields + [""] * width)[:width] for row in layout.rows[:SAMPLE_TWEETS]]
-    columns = [[row[index] for row in rows] for index in range(width)]
-    sample = Sample(layout.table.names, columns, name)
-    text = find_text(sample, settings.text_column)
-    return text, *find_date(sample, bool(settings.since or settings.until))
-
-
-def _column_said(table: Table) -> str:
-    column = table.names[table.text].strip() or str(table.text + 1)
-    return f"column {column!r}" if table.has_header else f"no header, column {column}"
-
-
-def _sheet_parts(
-    sheet: str, content: bytes, name: str, settings: ReadingSettings
-) -> Iterator[Part]:
-    """The texts of a spreadsheet, or of a column file such as Parquet."""
-    rows, unread = sheets.read(sheet, content, name)
-    layout = layout_of_rows(rows)
-    if layout is None or not layout.rows:
-        return
-    text, date, order = _columns(layout, name, settings)
-    fields = [row.fields for row in layout.rows]
-    table = with_text(layout, text, date, "")
-    dates = [row[date] for row in fields] if date >= 0 else []
-    texts, left_out = [row[text] for row in fields], Counter(f"sheet {other!r}" for other in unread)
-    kind = f"{sheet}, {_column_said(table)}"
-    yield Part(texts, lambda: kind, dates, order, left_out=left_out)

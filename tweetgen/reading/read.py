@@ -158,8 +158,7 @@ def _collect(
         texts = [posts.full(text) for text in part.texts] if posts.whole else part.texts
         columns.append(as_arrow(texts))
         days.append(parse_dates(part.dates, part.date_order) if part.dates else len(texts))
-        said.update(part.left_out)
-        said[""] += part.num_joined
+        said.update(part.counts)
         kind = part.kind()
     if not columns:
         return None

@@ -3,11 +3,10 @@
 import csv
 import functools
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
 from tweetgen.reading.encoding import FILLING, MAX_RECORD
@@ -49,17 +48,14 @@ class Table:
         return self.text == self.num_columns - 1
 
 
-class Rows(NamedTuple):
-    """What a block of a table holds."""
-
-    texts: Any  # list of str, or Arrow's
-    dates: Any  # one for each text, if the table has a date column, else empty
-    num_joined: int = 0  # rows whose last column held unquoted separators
-    num_headers: int = 0  # copies of the header among the rows, as in files that were joined
+Rows = tuple[list[str], list[str], Counter[str]]  # texts; their dates, if any; rows by oddity
 
 
 def read_rows(blocks: Iterable[str], table: Table, name: str) -> Iterator[Rows]:
     """The texts and dates of a table from blocks of its text, whole lines but for the last.
+
+    Counted are repeated headers, as in files that were joined, and under "" the rows whose last
+    column held unquoted separators.
 
     Raises:
         TweetgenError: with its line, a row that cannot be read safely.
@@ -99,7 +95,8 @@ def unwrapped(text: str) -> str:
 
 def _parsed(records: list[tuple[int, str]], table: Table, line: int, name: str) -> Rows:
     """What records hold, the lines of the file counted from `line` on."""
-    rows, num_joined = strict_fields([record for _, record in records], table), 0
+    counts: Counter[str] = Counter()
+    rows = strict_fields([record for _, record in records], table)
     rows = rows and [row for row in rows if row]  # blank lines
     if rows is None or not set(map(len, rows)) <= {table.num_columns}:
         parsed = [
@@ -107,13 +104,12 @@ def _parsed(records: list[tuple[int, str]], table: Table, line: int, name: str) 
             for index, record in records
             if not is_blank(record)
         ]
-        rows, num_joined = [row for row, _ in parsed], sum(joined for _, joined in parsed)
-    num_rows, head = len(rows), list(table.names)
-    if table.has_header:
-        rows = [row for row in rows if row != head]
+        rows, counts[""] = [row for row, _ in parsed], sum(joined for _, joined in parsed)
+    if table.has_header and (num_headers := rows.count(list(table.names))):
+        rows = [row for row in rows if row != list(table.names)]
+        counts["repeated header"] = num_headers
     texts = [row[table.text].replace(RETURN_MARK, "\r") for row in rows]
-    dates = [row[table.date] for row in rows] if table.date >= 0 else []
-    return Rows(texts, dates, num_joined, num_rows - len(rows))
+    return texts, [row[table.date] for row in rows if table.date >= 0], counts
 
 
 def strict_fields(records: list[str], table: Table) -> list[list[str]] | None:

@@ -195,21 +195,21 @@ class Found(NamedTuple):
     longer: str = ""  # the whole of a long text, where it is beside the object
 
 
-def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Found, str | None]]:
+def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Any, str | None]]:
     """The tweets of a record and their texts, at the first path of the place where it has any.
 
     The text is None where the key holds none that can be read.
     """
     if isinstance(record, str):
-        return [(Found(record), record)] if place.paths == ((),) and not key else []
+        return [(record, record)] if place.paths == ((),) and not key else []
     if isinstance(record, dict) and (plain := plain_texts([record], place, key)):
-        return [(Found(record), plain[0])]
-    best: list[tuple[Found, str | None]] = []
+        return [(record, plain[0])]
+    best: list[tuple[Any, str | None]] = []
     for number, first in enumerate(place.paths):
         paths = [first, *_alike(first, place.paths[number + 1 :])]
         objects = [found for path in paths for found in _walk(record, path, Found(None))]
-        texts = [(found, text_of(found, key)) for found in objects]
-        whole = [(found, text) for found, text in texts if text is not None or key in found.tweet]
+        texts = [(found.tweet, text_of(found, key)) for found in objects]
+        whole = [(tweet, text) for tweet, text in texts if text is not None or key in tweet]
         if any(text for _, text in whole):
             return whole
         best = best or whole
