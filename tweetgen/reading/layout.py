@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tweetgen.reading.columns import DATE_NAMES, OTHER_NAMES, TEXT_NAMES, normalised
 from tweetgen.reading.dates import parse_date
@@ -57,11 +57,12 @@ class Layout(NamedTuple):
     rows: list[Row]
     rating: tuple[bool, bool, float]  # header known, plainly a table, share of rows that fit
 
-    def order(self) -> tuple[int, int]:
-        """How many rows are in order less the others, then how few columns there are."""
-        width = self.table.num_columns
-        fit = (row.strict and len(row.fields) == width for row in self.rows)
-        return sum(1 if fits else -1 for fits in fit), -width
+
+def _order(layout: Layout) -> tuple[Any, ...]:
+    """The better of two layouts: most rows in order less the others, then the fewest columns."""
+    width = layout.table.num_columns
+    fit = sum(row.strict and len(row.fields) == width for row in layout.rows)
+    return layout.rating, 2 * fit - len(layout.rows), -width
 
 
 def find_layout(
@@ -79,44 +80,34 @@ def find_layout(
     lines = text.split("\n")
     declared = SEPARATOR_LINE.fullmatch(lines[0])
     first = 1 if declared else 0
-    given = separator or (declared[1] if declared else "")
-    few, must = lines[: first + CHOOSING_LINES], must or bool(given)
+    separator = separator or (declared[1] if declared else "")
+    few, must = lines[: first + CHOOSING_LINES], must or bool(separator)
     whole = is_complete and few == lines
-    found = _layouts(few, first, given or SEPARATORS, whole, must, is_named)
+    found = _layouts(few, first, separator or SEPARATORS, whole, must, is_named)
     if not found:
         return None
     rough = max(found, key=lambda layout: (layout.rating, layout.table.num_columns))
-    found = _layouts(lines, first, rough.table.separator, is_complete, True, True)
-    best = max(found, key=lambda layout: (layout.rating, layout.order()))
+    best = max(_layouts(lines, first, rough.table.separator, is_complete, True, True), key=_order)
     return _below_header(best, first, in_cells)
 
 
 def _is_in_cells(text: str) -> bool:
     """Whether a spreadsheet put each row whole into one cell, below a header of many columns."""
     lines = [line for line in text[: 2**16].split("\n") if line.strip()][:CHOOSING_LINES]
-    if len(lines) < 2:
-        return False
-    head = unwrapped(lines[0]).strip("\r")
+    head = unwrapped("".join(lines[:1])).strip("\r")
     is_header = any(_num_known(head.split(separator)) > 1 for separator in SEPARATORS)
     cells = sum(ROW_IN_A_CELL.fullmatch(line) is not None for line in lines[1:])
     return is_header and cells > (len(lines) - 1) / 2
 
 
 def _layouts(
-    lines: list[str],
-    first: int,
-    separators: Sequence[str],
-    is_complete: bool,
-    must: bool,
-    is_named: bool,
+    lines: list[str], first: int, separators: Sequence[str], is_complete: bool, *how: bool
 ) -> list[Layout]:
     """The layouts under which lines from `first` on are a table."""
-    return [
-        layout
-        for table in _candidates(lines[first:], separators)
-        if (rows := _rows(lines, first, table, is_complete))
-        and (layout := _layout(rows, table, must, is_named))
-    ]
+    tables = _candidates(lines[first:], separators)
+    pairs = [(table, _rows(lines, first, table, is_complete)) for table in tables]
+    layouts = [_layout(rows, table, *how) for table, rows in pairs if rows]
+    return [layout for layout in layouts if layout]
 
 
 def _candidates(lines: list[str], separators: Sequence[str]) -> Iterator[Table]:
@@ -143,15 +134,15 @@ def _rows(lines: list[str], first: int, table: Table, is_complete: bool) -> list
         for line, record in found
         if not is_blank(record) and (is_complete or line < open_line)
     ]
-    fields = strict_fields([record for _, record in records], table)
-    if fields is not None:
-        return [Row(*record, row, True) for record, row in zip(records, fields, strict=True)]
-    return [_row(line, record, table) for line, record in records]
-
-
-def _row(line: int, record: str, table: Table) -> Row:
-    fields = strict_fields([record], table)
-    return Row(line, record, fields[0] if fields else record.split(table.separator), bool(fields))
+    strict = strict_fields([record for _, record in records], table)
+    if strict is None:
+        each = [(strict_fields([record], table) or [[]])[0] for _, record in records]
+    else:
+        each = strict
+    return [
+        Row(line, record, fields or record.split(table.separator), bool(fields))
+        for (line, record), fields in zip(records, each, strict=True)
+    ]
 
 
 def _layout(rows: list[Row], table: Table, must: bool, is_named: bool) -> Layout | None:
@@ -171,8 +162,10 @@ def _layout(rows: list[Row], table: Table, must: bool, is_named: bool) -> Layout
     width, num_fitting = max(widths.items(), key=lambda item: (item[1], item[0]))
     share = num_fitting / len(rows)
     fits = share >= MIN_SHARE or (share >= 0.5 and width == min(widths))
+    one = rows[0]  # and a separator or quotes more than its fields have
+    is_quoted = one.strict and len(one.record) >= sum(map(len, one.fields)) + len(one.fields)
     is_small = is_named and share == 1 and width > 1 and len(rows) < MIN_ROWS
-    is_small = is_small and (len(rows) > 1 or _has_quoted_field(rows[0]))
+    is_small = is_small and (len(rows) > 1 or is_quoted)
     evident = fits and (is_small or _is_evident(rows, width, table.separator))
     if not must and not evident:
         return None
@@ -181,15 +174,9 @@ def _layout(rows: list[Row], table: Table, must: bool, is_named: bool) -> Layout
     return Layout(table, rows, (False, evident, share))
 
 
-def _has_quoted_field(row: Row) -> bool:
-    return row.strict and len(row.record) > sum(map(len, row.fields)) + len(row.fields) - 1
-
-
 def _below_preamble(rows: list[Row]) -> list[Row]:
     """The rows from a header of known names on, which all rows above are narrower than."""
-    if _num_known(rows[0].fields) > 1:
-        return rows
-    for index, row in enumerate(rows[1:MAX_PREAMBLE], 1):
+    for index, row in enumerate(rows[:MAX_PREAMBLE]):
         width = _filled(row)
         if _num_known(row.fields) > 1 and all(_filled(above) < width for above in rows[:index]):
             below = rows[index + 1 :]
@@ -268,12 +255,11 @@ def _below_header(layout: Layout, first: int, in_cells: bool) -> Layout:
         num_headers = next(kinds, 1) if len(second) > 1 and any(second) else 1
         last = rows[:num_headers][-1]
         rows, lines_above = rows[num_headers:], last.line + last.record.count("\n") + 1
-    numeric = bool(rows) and all(NUMBER.fullmatch(row.fields[0]) for row in rows)
     table = replace(
         table,
         names=_all_names(table, rows),
         header_lines=lines_above,
-        numeric_start=numeric,
+        numeric_start=bool(rows) and all(NUMBER.fullmatch(row.fields[0]) for row in rows),
         in_cells=in_cells,
     )
     return layout._replace(table=table, rows=rows)
@@ -312,14 +298,11 @@ def with_text(layout: Layout, text: int, date: int, sample: str) -> Table:
 
 def _is_unquoted(rows: list[Row], table: Table, text: str) -> bool:
     """Whether the last column is all the rest of its line, separators and quotes included."""
-    if not table.text_is_last:
-        return False
-    joined = any(len(row.fields) > table.num_columns for row in rows)
-    lines = (line for line in text.split("\n") if line.strip())
     return (
-        joined
+        table.text_is_last
+        and any(len(row.fields) > table.num_columns for row in rows)
         and not any("\n" in row.record for row in rows)
-        and all(line.count(table.separator) >= table.text for line in lines)
+        and all(ln.count(table.separator) >= table.text for ln in text.split("\n") if ln.strip())
     )
 
 
