@@ -55,19 +55,14 @@ def read_rows(blocks: Iterable[str], table: Table, name: str) -> Iterator[Rows]:
     """The texts and dates of a table from blocks of its text, whole lines but for the last.
 
     Counted are repeated headers, as in files that were joined, and under "" the rows whose last
-    column held unquoted separators.
-
-    Raises:
-        TweetgenError: with its line, a row that cannot be read safely.
+    column held unquoted separators. A row that cannot be read safely is a TweetgenError.
     """
     skip, line = table.header_lines, 1
     rest: list[str] = []
     for block, following in pairwise(chain(blocks, [""])):
         text = block if following else block.rstrip(FILLING)
         text = (unwrapped(text) if table.in_cells else text).removesuffix("\n")
-        if text.count("\r") != text.count("\r\n"):
-            text = LONE_RETURN.sub(RETURN_MARK, text)
-        lines = rest + text.split("\n")
+        lines = rest + LONE_RETURN.sub(RETURN_MARK, text).split("\n")
         skipped = min(skip, len(lines))
         skip, line, lines = skip - skipped, line + skipped, lines[skipped:]
         records, open_line = find_records(lines, table)
@@ -105,9 +100,10 @@ def _parsed(records: list[tuple[int, str]], table: Table, line: int, name: str) 
             if not is_blank(record)
         ]
         rows, counts[""] = [row for row, _ in parsed], sum(joined for _, joined in parsed)
-    if table.has_header and (num_headers := rows.count(list(table.names))):
-        rows = [row for row in rows if row != list(table.names)]
-        counts["repeated header"] = num_headers
+    head = list(table.names)
+    if table.has_header and head in rows:
+        counts["repeated header"] = rows.count(head)
+        rows = [row for row in rows if row != head]
     texts = [row[table.text].replace(RETURN_MARK, "\r") for row in rows]
     return texts, [row[table.date] for row in rows if table.date >= 0], counts
 
@@ -152,19 +148,22 @@ def find_records(lines: list[str], table: Table) -> tuple[list[tuple[int, str]],
 
 def _records_by_start(lines: list[str], table: Table) -> tuple[list[tuple[int, str]], int]:
     """Rows begin where the columns before the text say so, or below a complete row."""
-    starts = _compiled(table.row_start).match
     records: list[tuple[int, list[str]]] = []
     for index, line in enumerate(lines):
-        if records and not starts(line):
+        if records and not starts_row(line, table):
             last = records[-1][1]
-            complete = len(last) == 1 and '"' not in last[0]
-            is_open = not complete and strict_fields(["\n".join(last)], table) is None
-            if is_open and len(last) <= MOST_LINES:
+            is_complete = len(last) == 1 and '"' not in last[0]
+            if not is_complete and len(last) <= MOST_LINES and not _is_strict(last, table):
                 last.append(line)
                 continue
         records.append((index, [line]))
     found = [(index, "\n".join(record)) for index, record in records]
     return found, found[-1][0] if found else 0
+
+
+def _is_strict(lines: list[str], table: Table) -> bool:
+    """Whether lines are a row that keeps the rules."""
+    return strict_fields(["\n".join(lines)], table) is not None
 
 
 def _records_by_quotes(lines: list[str], table: Table) -> tuple[list[tuple[int, str]], int]:
@@ -178,18 +177,15 @@ def _records_by_quotes(lines: list[str], table: Table) -> tuple[list[tuple[int, 
     done = 0
     while odd:
         first = odd.popleft()
-        if strict_fields([lines[first]], table) is not None:
+        if _is_strict([lines[first]], table):
             continue
         if not odd:
             return records + list(enumerate(lines[done:], done)), first
+        record = lines[first : odd[0] + 1]
         # 4290 TAB " a quote of its own / 4291 TAB and another": two rows, not one
-        below = lines[first + 1 : odd[0] + 1]
-        if all(starts_row(line, table) for line in below):
-            continue
-        record = "\n".join([lines[first], *below])
-        if strict_fields([record], table) is not None:
-            records += enumerate(lines[done:first], done)
-            records.append((first, record))
+        are_rows = all(starts_row(line, table) for line in record[1:])
+        if not are_rows and _is_strict(record, table):
+            records += [*enumerate(lines[done:first], done), (first, "\n".join(record))]
             done = odd.popleft() + 1
     return records + list(enumerate(lines[done:], done)), len(lines)
 
@@ -197,22 +193,23 @@ def _records_by_quotes(lines: list[str], table: Table) -> tuple[list[tuple[int, 
 def parse_record(record: str, table: Table, line: int, name: str) -> tuple[list[str], bool]:
     """The fields of a row that may break the rules, and whether its text was put together again."""
     record, width = record.rstrip("\r\n"), table.num_columns
-    strict = strict_fields([record], table)
-    row = strict[0] if strict else []
-    if len(row) == width and not _is_too_long(record, table):
+    row = (strict_fields([record], table) or [[]])[0]
+    is_too_long = table.row_start != "" and record.count("\n") >= MOST_LINES
+    if len(row) == width and not is_too_long:
         return row, False
-    if _is_too_long(record, table) or (not row and _is_unclosed(record, table)):
+    if is_too_long or (not row and _is_unclosed(record, table)):
         raise TweetgenError(
             f"the quote opened near line {line:,} of {name} never closes. "
             "Close it, or double the quotes inside the text."
         )
-    if (not row or any('"' in field for field in row)) and (fields := _raw_quotes(record, table)):
-        return fields, False
+    has_raw = table.multiline and table.quoted and table.separator != "\t"
+    if has_raw and not (row and '"' not in "".join(row)) and (raw := _raw(table).match(record)):
+        return list(map(_unquoted, raw.groups())), False
     if "\n" not in record and (not row or len(row) > width):
         if table.text_is_last and (before := _before_text(table).match(record)):
             return [*map(_unquoted, before.groups()), record[before.end() :]], len(row) > width
-        if len(raw := record.split(table.separator)) == width:
-            return raw, False
+        if len(cells := record.split(table.separator)) == width:
+            return cells, False
     if table.text < len(row) < width and table.numeric_start and NUMBER.fullmatch(row[0]):
         return row + [""] * (width - len(row)), False  # a spreadsheet left out empty cells
     fields_found = f"{len(row)} fields" if row else "quotes that do not match"
@@ -222,37 +219,25 @@ def parse_record(record: str, table: Table, line: int, name: str) -> tuple[list[
     )
 
 
-def _is_too_long(record: str, table: Table) -> bool:
-    return table.row_start != "" and record.count("\n") >= MOST_LINES
-
-
 def _is_unclosed(record: str, table: Table) -> bool:
     """Whether a record lacks nothing but a last quote, and is not just a row with a stray one."""
     is_row = table.row_start[-1:] != '"' and starts_row(record, table)
-    return table.multiline and not is_row and strict_fields([record + '"'], table) is not None
+    return table.multiline and not is_row and _is_strict([record + '"'], table)
 
 
 def starts_row(line: str, table: Table) -> bool:
     """Whether a line is so much like a row that it is none of the lines of a quoted text."""
     if table.separator == "\t":
         return line.count("\t") + 1 == table.num_columns > 1
-    return table.row_start != "" and _compiled(table.row_start).match(line) is not None
-
-
-def _raw_quotes(record: str, table: Table) -> list[str] | None:
-    """The fields where a quoted text with quotes of its own is all between its neighbours.
-
-    `1,"He said "hi, you" to me",x` -> `He said "hi, you" to me`
-    """
-    if not (table.multiline and table.quoted) or table.separator == "\t":
-        return None
-    match = _between(table).match(record)
-    return [_unquoted(field) for field in match.groups()] if match else None
+    return table.row_start != "" and re.match(table.row_start, line) is not None
 
 
 @functools.lru_cache
-def _between(table: Table) -> re.Pattern[str]:
-    """A row of which the text is quoted but may hold anything, a group for each field."""
+def _raw(table: Table) -> re.Pattern[str]:
+    """A row whose text is quoted and may hold quotes of its own, a group for each field.
+
+    `1,"He said "hi, you" to me",x` -> `He said "hi, you" to me`
+    """
     mark, field = re.escape(table.separator), _field_pattern(table)
     after = f"{mark}({field})" * (table.num_columns - table.text - 1)
     return re.compile(rf'{f"({field}){mark}" * table.text}("(?s:.*)")\r?{after}\Z')
@@ -269,11 +254,6 @@ def _field_pattern(table: Table) -> str:
     if not table.quoted:
         return f"[^{mark}]*+"
     return f'(?:"(?:[^"]|"")*+"|[^"{mark}\n][^{mark}\n]*+|(?=[{mark}\n]|\\Z))'
-
-
-@functools.lru_cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
 
 
 def _unquoted(field: str) -> str:
