@@ -10,21 +10,22 @@ from tweetgen.reading.dates import NUMBERS, number_order, parse_date
 from tweetgen.reading.tables import NUMBER
 
 
-def _words(names: str) -> tuple[str, ...]:
+def words(names: str) -> tuple[str, ...]:
+    """The words of a long list."""
     return tuple(names.split())
 
 
 # Names of text columns as met in 126 files, the surest first, in lower case without punctuation.
-TEXT_NAMES = _words("""
+TEXT_NAMES = words("""
     fulltext text tweet tweettext tweetcontent tweetbody content rawcontent message body statustext
     status originaltweet sentimenttext tweets texts posttext post msg twitts feed
 """)
-DATE_NAMES = _words("""
+DATE_NAMES = words("""
     createdat tweetcreated tweetcreatedat datetime timestamp date tweetdate time tweettime
     postedat posteddate publishdate publishedat published posted created createdtime createddate
     postdate creationtimestamp
 """)
-OTHER_NAMES = _words("""
+OTHER_NAMES = words("""
     id idstr tweetid statusid itemid user username userid screenname author name label target
     sentiment class category emotion polarity score lang language source location retweets likes
     retweetcount favoritecount likecount replycount url link type hashtags
