@@ -111,7 +111,7 @@ def _format(file: _File) -> str:
     for _ in range(MAX_FOREIGN):
         text = text[:LOOKED_AT].partition("\n")[2].lstrip(SPACE)
         if found := format_of(text, False):
-            return found if plain.is_mostly_json(text) else ""
+            return found if plain.looks_like("JSON or Python", text) else ""
     return ""
 
 
