@@ -13,13 +13,7 @@ from tweetgen.reading import plain, sheets, tweet_json
 from tweetgen.reading.archives import Stream
 from tweetgen.reading.columns import Sample, find_date, find_text
 from tweetgen.reading.encoding import BLOCK_BYTES, FILLING, MAX_RECORD, TextBlocks
-from tweetgen.reading.json_values import (
-    ARCHIVE_VARIABLE,
-    Broken,
-    JsonStream,
-    format_of,
-    lines_of_json,
-)
+from tweetgen.reading.json_values import Broken, JsonStream, format_of, lines_of_json
 from tweetgen.reading.layout import Layout, find_layout, with_text
 from tweetgen.reading.tables import read_rows
 from tweetgen.reading.tweet_json import Place, tweets_at
@@ -35,10 +29,6 @@ SPACE = "\ufeff \t\r\n" + FILLING
 NO_TEXT = "record without a text"
 MAX_ODD, MAX_ODD_SHARE = 3, 0.01  # records without a text that a dump may have
 
-# The variables of X's archives that hold a person's own tweets
-OWN_TWEETS = re.compile(
-    r"(?:tweets?|tweets_\d{4}_\d\d|community_tweets?|note_tweets?)(?:\.part\d+)?"
-)
 TABLE_NAME = re.compile(r"\.(?:csv|tsv|tab)(?:\.(?:gz|bz2|xz))?$", re.I)
 
 
@@ -122,20 +112,10 @@ def _json_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Par
     if format == "jsonl":
         yield from _Tweets(file, "JSON lines").parts(lines_of_json(line_blocks(pieces, file.name)))
         return
-    stream = JsonStream(pieces, file.name)
     is_archive = file.is_archive or format == "archive"
-    reader = _Tweets(file, "X archive" if is_archive else "JSON")
-
-    def checked() -> Iterator[tuple[Sequence[int], list[Any]]]:
-        for batch in chain(stream, [[]]):
-            variable = ARCHIVE_VARIABLE.fullmatch(stream.assigned)
-            if variable and not OWN_TWEETS.fullmatch(variable[1]):  # another file of an archive
-                raise TweetgenError(
-                    f"{file.name} holds {variable[1]}, not tweets. Give tweets.js instead."
-                )
-            yield [line for line, _ in batch], [value for _, value in batch]
-
-    yield from reader.parts(checked())
+    batches = JsonStream(pieces, file.name)
+    pairs = (([line for line, _ in batch], [value for _, value in batch]) for batch in batches)
+    yield from _Tweets(file, "X archive" if is_archive else "JSON").parts(pairs)
 
 
 def line_blocks(pieces: Iterable[str], name: str) -> Iterator[str]:

@@ -16,6 +16,10 @@ LOOK_AHEAD = 512  # characters that hold any opening of a value
 
 JSON_ARRAY = re.compile(r"\s*\[\s*[\[{\"\]]")
 JSON_OBJECT = re.compile(r"\s*\{\s*[\"}]")
+# The variables of X's archives, and those of them that hold a person's own tweets
+OWN_TWEETS = re.compile(
+    r"(?:tweets?|tweets_\d{4}_\d\d|community_tweets?|note_tweets?)(?:\.part\d+)?"
+)
 ARCHIVE_VARIABLE = re.compile(r"(?:window\.YTD|Grailbird\.data)\.([\w.]*)")
 BETWEEN = re.compile(rf"[\s,;\ufeff{FILLING}]*+")
 COMMENT = re.compile(r"\s*+(?://[^\n]*+\n|/\*(?s:.*?)\*/|(['\"])use strict\1;?)")
@@ -169,7 +173,6 @@ class JsonStream:
         self._line = 1  # at `_counted`
         self._counted = 0
         self._is_script = False
-        self.assigned = ""  # the variable of a script: "window.YTD.tweets.part0"
 
     def __iter__(self) -> Iterator[list[tuple[int, Any]]]:
         values = self._values()
@@ -215,7 +218,11 @@ class JsonStream:
                 self._position = comment.end()
                 continue
             if match := ASSIGNMENT.match(self._buffer, self._position):
-                self.assigned = self.assigned or match[1] or ""
+                variable = ARCHIVE_VARIABLE.fullmatch(match[1] or "")
+                if variable and not self._is_script and not OWN_TWEETS.fullmatch(variable[1]):
+                    raise TweetgenError(
+                        f"{self._name} holds {variable[1]}, not tweets. Give tweets.js instead."
+                    )
                 self._is_script = True
                 self._position = match.end()
             return self._buffer[self._position : self._position + 1]

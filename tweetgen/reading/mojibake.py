@@ -52,20 +52,19 @@ class Family:
 
     @functools.cached_property
     def broken(self) -> re.Pattern[str]:
-        """What of a text shows the damage."""
-        return re.compile("|".join(self._passages()))
-
-    def _passages(self) -> Iterable[str]:
-        """The patterns of what is broken; "_" may stand for a lost byte of an emoji or symbol."""
+        """What of a text shows the damage; "_" may stand for a lost byte of an emoji or symbol."""
         tail = self._showing(TAIL)
-        for number, lead in enumerate(self.leads, start=1):
-            yield f"[{self._showing(lead)}][{tail}]{{{number}}}"
+        found = [
+            f"[{self._showing(lead)}][{tail}]{{{number}}}"
+            for number, lead in enumerate(self.leads, start=1)
+        ]
         if len(self.leads) == len(LEADS):
             emoji = f"[{self._showing([0xF0])}][{self._showing([0x9F])}]"
-            yield rf"{emoji}[{tail}_\ufffd]{{0,2}}"
-        yield from map(re.escape, sorted(self.meaning, key=len, reverse=True))
+            found.append(rf"{emoji}[{tail}_\ufffd]{{0,2}}")
+        found += map(re.escape, sorted(self.meaning, key=len, reverse=True))
         if "_" in self.byte_of:
-            yield rf"[{self._showing([0xE2])}][{tail}_\ufffd]{{1,2}}"
+            found.append(rf"[{self._showing([0xE2])}][{tail}_\ufffd]{{1,2}}")
+        return re.compile("|".join(found))
 
     def _showing(self, wanted: Iterable[int]) -> str:
         return "".join(re.escape(shown) for shown, byte in self.byte_of.items() if byte in wanted)
@@ -236,15 +235,14 @@ class Mending(NamedTuple):
         if self.are_marked:
             text = MARK.sub("", text).strip()
         text = repair(text, self.family)
-        return text if text.isascii() else C1.sub(lambda match: CP1252[ord(match[0])], text)
+        return C1.sub(lambda match: CP1252[ord(match[0])], text)
 
 
 def mending(sample: list[str]) -> Mending:
     """What has to be mended in a file with these first texts."""
     num_reprs = sum(PYTHON_REPR.fullmatch(text) is not None for text in sample)
     num_marked = sum(MARK.match(text) is not None for text in sample)
-    half = len(sample) / 2
-    return Mending(detect(sample), num_reprs > half, num_marked > half)
+    return Mending(detect(sample), *(2 * num > len(sample) for num in (num_reprs, num_marked)))
 
 
 def from_repr(text: str) -> str:
