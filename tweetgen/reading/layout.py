@@ -342,35 +342,21 @@ def _start_pattern(
 
     "" if they are too few or too vague to tell rows from lines of a text.
     """
-    patterns, num_sure = [], 0
+    patterns = []
     for values in zip(*fields, strict=True):
-        kinds = (_few_shapes, _few_values) if is_quoted else (_few_values, _few_shapes)
-        pattern = kinds[0](values) or kinds[1](values)
-        num_sure += 2 if f"{{{LONG_NUMBER}," in pattern else pattern != ""
-        patterns.append(f'"?(?:{pattern})"?' if pattern else f"[^{mark}]*+")
-    start = "".join(pattern + mark for pattern in patterns)
+        shapes = {_shape(value.strip()) for value in values}
+        patterns.append("" if "" in shapes or len(shapes) > 8 else "|".join(sorted(shapes)))
+    is_long = any(f"{{{LONG_NUMBER}," in pattern for pattern in patterns)
+    num_sure = sum(pattern != "" for pattern in patterns) + is_long
+    start = "".join((f'"?(?:{p})"?' if p else f"[^{mark}]*+") + mark for p in patterns)
     if is_quoted and all(re.match(f'{start}(?!")', record) is None for record in records):
         start, num_sure = f'{start}"', num_sure + (num_sure > 0)
-    is_long = any(f"{{{LONG_NUMBER}," in pattern for pattern in patterns)
     is_sure = num_sure >= 2 and len(fields) >= (MIN_ROWS if is_long else MIN_TYPED_ROWS)
     return start if is_sure else ""
 
 
-def _few_values(values: Sequence[str]) -> str:
-    """`0|4` for a column of labels, "" for any other."""
-    distinct = {value.strip() for value in values}
-    if len(distinct) > 20 or len(distinct) > len(values) / 4:
-        return ""
-    return "|".join(sorted(re.escape(value) for value in distinct))
-
-
-def _few_shapes(values: Sequence[str]) -> str:
-    r"""`\d{4,}\-\d{2,}\-\d{2,}` for dates, `\d{6,}` for ids, "" for a column of anything else."""
-    shapes = set()
-    for value in values:
-        letters = LETTER_RUN.sub(lambda _: r"[^\W\d_]+", re.escape(value.strip()))
-        digits = DIGIT_RUN.sub(lambda run: rf"\d{{{min(len(run[0]), LONG_NUMBER)},}}", letters)
-        shapes.add(digits)
-        if len(shapes) > 8 or not DIGIT_RUN.search(letters):
-            return ""
-    return "|".join(sorted(shapes))
+def _shape(value: str) -> str:
+    r"""`\d{4,}\-\d{2,}\-\d{2,}` for a date, `\d{6,}` for an id, "" for one without a digit."""
+    letters = LETTER_RUN.sub(lambda _: r"[^\W\d_]+", re.escape(value))
+    shape = DIGIT_RUN.sub(lambda run: rf"\d{{{min(len(run[0]), LONG_NUMBER)},}}", letters)
+    return "" if shape == letters else shape
