@@ -218,11 +218,7 @@ def _nested(member: Member, stack: ExitStack, depth: int) -> list[Member] | None
 
 
 def tweets_of(members: list[Member]) -> tuple[list[Member], list[Member], list[Member]]:
-    """What to read: parts of an X archive, its long posts, and, where it is none, other files.
-
-    A classic archive holds the same tweets twice, as data/js/tweets/*.js and as tweets.csv: who
-    finds parts reads nothing else.
-    """
+    """The parts of an X archive, its long posts, and the files to read where there are no parts."""
     members = [member for member in members if not JUNK.search(member.inside)]
     parts = [member for member in members if ARCHIVE_PART.search(member.inside)]
     notes = [member for member in members if NOTE_PART.search(member.inside)]

@@ -51,11 +51,7 @@ def parse_date(text: str, order: str = "") -> date | None:
 
 
 def parse_dates(texts: Any, order: str) -> Any:
-    """The days that texts name as datetime64[ns] (N,): midnight UTC of the day as it is written.
-
-    `texts` is a list or Arrow array of str. What cannot be read is NaT. Each day of a file is
-    parsed once.
-    """
+    """The days of texts (list or Arrow) as datetime64[ns] (N,), midnight UTC; NaT where unknown."""
     column = as_arrow(texts)
     if pa.compute.all(pa.compute.match_substring_regex(column, r"^\d{4}-")).as_py():
         column = pa.compute.utf8_slice_codeunits(column, 0, 11)

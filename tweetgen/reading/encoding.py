@@ -47,10 +47,9 @@ class _Cp1252(codecs.IncrementalDecoder):
 
 
 class TextBlocks:
-    """The text of a stream, piece by piece, lines ending with LF: `for text in TextBlocks(...)`.
+    """The text of a stream, piece by piece, lines ending with LF.
 
-    UTF-8 until a byte shows that it is not; then, by all that was read so far, UTF-8 with some
-    damage or cp1252. `described` is the encoding by what has been read.
+    UTF-8 until a byte shows that it is not; then UTF-8 with some damage, or cp1252.
     """
 
     def __init__(self, stream: Any, start: bytes, wanted: str, name: str) -> None:

@@ -62,11 +62,7 @@ class _File:
 def parts_of(
     stream: Stream, name: str, settings: ReadingSettings, is_archive: bool = False
 ) -> Iterator[Part]:
-    """The raw texts of one file.
-
-    Raises:
-        TweetgenError: it is empty, damaged, no text, or its tweets cannot be told for sure.
-    """
+    """The raw texts of one file; TweetgenError if they cannot be told for sure."""
     start = stream.read(BLOCK_BYTES)
     if not start.strip(b"\x00\x1a \t\r\n\xef\xbb\xbf\xfe\xff"):
         raise TweetgenError(f"{name} is empty. Give a file with tweets.")
@@ -91,10 +87,7 @@ def parts_of(
 
 
 def _format(file: _File) -> str:
-    """The format by how the text begins; "" for lines, which may still turn out a table.
-
-    Foreign lines may stand above JSON: "null", "Connected.", the headers of a web answer.
-    """
+    """The format by how the text begins, foreign lines above it or not; "" for lines."""
     text = file.head.lstrip(SPACE)
     if found := format_of(text, file.is_complete):
         return found

@@ -160,10 +160,7 @@ def _from_repr(line: str) -> Any:
 
 
 class JsonStream:
-    """The values of a text of JSON, one after another: lists of lines and values.
-
-    Arrays at the top are opened, so that their elements come singly; so is {"data": [...]}.
-    """
+    """The values of a text of JSON, singly those in an array at its top or in {"data": [...]}."""
 
     def __init__(self, texts: Iterable[str], name: str) -> None:
         self._texts = iter(texts)

@@ -338,10 +338,7 @@ def _is_alike(value: str, first: str) -> bool:
 def _start_pattern(
     fields: list[list[str]], mark: str, is_quoted: bool, records: Sequence[str]
 ) -> str:
-    """The pattern of these columns before a text, with its quote where it always has one.
-
-    "" if they are too few or too vague to tell rows from lines of a text.
-    """
+    """The pattern of columns before a text; "" if lines of a text could match it too."""
     patterns = []
     for values in zip(*fields, strict=True):
         shapes = {_shape(value.strip()) for value in values}

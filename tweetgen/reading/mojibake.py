@@ -1,7 +1,6 @@
 """Text whose bytes were once read in the wrong encoding: "donâ€™t", "don‰Ûªt", "don\x92t".
 
-Tweets are too short to be judged one by one: "Ã©" may be meant. A file is judged as a whole, by a
-sample of its tweets, and then every tweet in it is repaired the same way.
+Tweets are too short to be judged one by one: a file is judged by a sample, then all are repaired.
 """
 
 import functools
@@ -81,10 +80,7 @@ class Family:
             return "" if is_lost else passage[0]
 
     def num_signs(self, text: str) -> int:
-        """How many passages of a text this damage explains and no healthy text would have.
-
-        -1 if the text is Japanese, in which the signs of some families are letters.
-        """
+        """How many passages of a text only this damage explains; -1 if it is Japanese."""
         if self.sign:
             rest, number = self.sign.subn("", text)
             return -1 if CJK_LETTER.search(rest) else number
@@ -94,10 +90,7 @@ class Family:
 
 
 def _through_mac_roman(shown: Mapping[int, str]) -> dict[int, str]:
-    """How bytes that showed like this show after being saved as Mac-Roman and read as cp1252.
-
-    Bytes are missing whose character Mac-Roman does not know: "_" was saved instead.
-    """
+    """How bytes that showed like this show after being saved as Mac-Roman and read as cp1252."""
     saved = {byte: character.encode("mac-roman", "ignore") for byte, character in shown.items()}
     kept = {byte: character for byte, character in shown.items() if ord(character) in UNDEFINED}
     return {byte: CP1252[code[0]] for byte, code in saved.items() if code} | kept
@@ -192,10 +185,7 @@ def detect(sample: Iterable[str]) -> str:
 
 
 def repair(text: str, family: str) -> str:
-    """The text as it was before the damage that the named family did; lost characters are left out.
-
-    repair("donâ€™t", "UTF-8 read as cp1252") -> "don’t". The family "" leaves a text as it is.
-    """
+    """The text as it was before the damage of that family, without lost characters."""
     if not family or text.isascii():
         return text
     damage = FAMILIES[family]

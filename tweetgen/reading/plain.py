@@ -36,10 +36,7 @@ STRUCTURE_SHARE = 0.5
 
 
 def has_marks(text: str) -> bool:
-    """Whether the marks of a training file stand between the texts, not in one of them.
-
-    They do where they fill lines, or where as many lines as a tenth begin or end with one.
-    """
+    """Whether marks fill lines, or as many lines as a tenth begin or end with one."""
     num_marks = sum(1 for _ in MARK.finditer(text))
     if not num_marks or re.search(rf'"(?:{MARK.pattern})', text):  # in the cells of a table
         return False
@@ -79,11 +76,7 @@ def looks_like(what: str, text: str) -> bool:
 
 
 def refuse_structure(text: str, name: str) -> None:
-    """Raise TweetgenError if lines are plainly parts of some notation, not sentences.
-
-    No format is known here: it is enough that most lines begin like code or data, or that nearly
-    all share one skeleton, such as `0-0-0 0:` before the text of a log.
-    """
+    """Raise TweetgenError if most lines begin like code or data, or nearly all by one skeleton."""
     lines = [line for line in text.split("\n") if line.strip()]
     found = (
         f"looks like {what}, not like lines of text"

@@ -1,8 +1,6 @@
 """Raw tweets out of whatever file people have, as one pandas DataFrame.
 
-CSV, TSV, JSON in any nesting, plain text, X archives, spreadsheets, Parquet and Feather, each of
-them compressed or not. What cannot be read safely is a TweetgenError with its line, never a
-silently wrong column.
+What cannot be read safely is a TweetgenError with its line, never a silently wrong column.
 """
 
 import html
@@ -34,9 +32,8 @@ Tell = Callable[[str], None]
 def read(paths: Sequence[str], settings: ReadingSettings, tell: Tell) -> pd.DataFrame:
     """The tweets of all files, in their order; TweetgenError for one that cannot be read safely.
 
-    Columns: `text` (str), `date` (datetime64[ns, UTC]: midnight of the day as it is written; NaT
-    if unknown), `source` (category: the file's name), `repaired` (bool: wrong characters in the
-    text were mended).
+    Columns: `text` (str), `date` (datetime64[ns, UTC]: midnight of the day as it is written, or
+    NaT), `source` (category: the file's name), `repaired` (bool: wrong characters were mended).
     """
     since, until = limit(settings.since, "--since"), limit(settings.until, "--until")
     if since and until and since > until:
@@ -77,10 +74,7 @@ def _read_members(
     tell: Tell,
     notes: Sequence[Member] | None = None,
 ) -> list[pd.DataFrame]:
-    """The tweets of files that count as one; says what they were read as.
-
-    `notes` are the files of an X archive's long posts.
-    """
+    """The tweets of files that count as one, `notes` being an X archive's long posts."""
     posts = _LongPosts(notes or (), settings)
     found: list[tuple[pd.DataFrame, str]] = []
     said: Counter[str] = Counter()
@@ -141,10 +135,7 @@ class _LongPosts:
 def _collect(
     parts: Iterable[Part], name: str, said: Counter[str], posts: _LongPosts
 ) -> Iterator[tuple[pd.DataFrame, str]]:
-    """The parts of a file, if it has any, as one table, and what it was read as.
-
-    Characters are mended by what the first texts show. `said` takes what was left out.
-    """
+    """The parts of a file, if any, as one table of mended texts, and what it was read as."""
     columns, days, kind = [], [], ""
     for part in parts:
         texts = [posts.full(text) for text in part.texts] if posts.whole else part.texts

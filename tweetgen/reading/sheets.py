@@ -32,10 +32,7 @@ def kind_of(start: bytes, name: str) -> str:
 
 
 def read(kind: str, content: bytes, name: str) -> tuple[str, list[str]]:
-    """The rows as CSV, their header first, and the names of sheets that are not read.
-
-    Of several sheets the longest is read, and those that begin like it.
-    """
+    """The longest sheet, and those that begin like it, as CSV; the names of the others."""
     try:
         rows, unread = _rows(kind, io.BytesIO(content))
     except ImportError:

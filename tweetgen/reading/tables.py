@@ -135,10 +135,7 @@ def is_blank(record: str) -> bool:
 
 
 def find_records(lines: list[str], table: Table) -> tuple[list[tuple[int, str]], int]:
-    """The rows among lines, each with its first line, and where one begins that may go on.
-
-    That is the number of lines if there is none.
-    """
+    """The rows among lines, each with its first line; the line where one begins that may go on."""
     if not (table.quoted and table.multiline and any('"' in line for line in lines)):
         return list(enumerate(lines)), len(lines)
     if table.row_start and table.separator != "\t":
@@ -167,10 +164,7 @@ def _is_strict(lines: list[str], table: Table) -> bool:
 
 
 def _records_by_quotes(lines: list[str], table: Table) -> tuple[list[tuple[int, str]], int]:
-    """Only a line with an odd number of quotes can open a text that goes on below.
-
-    Only the next such line can close it.
-    """
+    """Only a line with an odd number of quotes can open a long text, only the next close it."""
     plain = [re.sub(r'\\[\\"]', "", line) for line in lines] if table.backslash else lines
     odd = deque(index for index, line in enumerate(plain) if line.count('"') & 1)
     records: list[tuple[int, str]] = []

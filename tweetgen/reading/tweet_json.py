@@ -113,10 +113,7 @@ def _text_key(value: dict[str, Any], is_text: Callable[[str], bool]) -> str:
 
 
 def joined(text: Any) -> Any:
-    """A text that is written in pieces, as Telegram does, as one; anything else as it is.
-
-    ["see ", {"type": "bold", "text": "this"}] -> "see this"
-    """
+    """A text in pieces as one: ["see ", {"type": "bold", "text": "this"}] -> "see this"."""
     if not isinstance(text, list):
         return text
     pieces = [
@@ -146,10 +143,7 @@ def _merged(found: dict[Path, int]) -> dict[Path, int]:
 
 
 def as_records(value: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Rows out of an object that holds a table by columns, as of pandas' `to_json`; else None.
-
-    {"text": {"0": "a"}} or {"text": ["a"]} -> [{"text": "a"}]
-    """
+    """A table by columns as rows: {"text": ["a"]} or {"text": {"0": "a"}} -> [{"text": "a"}]."""
     names, rows = value.get("columns"), value.get("data")
     if isinstance(names, list) and isinstance(rows, list) and names:  # orient="split"
         if not all(isinstance(row, list) and len(row) == len(names) for row in rows):
@@ -185,10 +179,7 @@ class Found(NamedTuple):
 
 
 def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Any, str | None]]:
-    """The tweets of a record and their texts, at the first path of the place where it has any.
-
-    The text is None where the key holds none that can be read.
-    """
+    """The tweets of a record at the first path with any, and their texts, None if unreadable."""
     if isinstance(record, str):
         return [(record, record)] if place.paths == ((),) and not key else []
     best: list[tuple[Any, str | None]] = []
@@ -203,15 +194,10 @@ def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Any, str | None
     return best
 
 
-def objects_at(record: Any, place: Place) -> Iterator[dict[str, Any]]:
-    """The objects at the first path of the place where a record has one with a text."""
-    for path in place.paths:
-        found = [one.tweet for one in _walk(record, path, Found(None))]
-        if place.paths == ((),) or any(
-            place.key in tweet if place.key else _text_key(tweet, is_text_name) for tweet in found
-        ):
-            yield from found
-            return
+def objects_at(record: Any, place: Place) -> list[Any]:
+    """The objects of a record at the first path of the place where it has any."""
+    found = ([one.tweet for one in _walk(record, path, Found(None))] for path in place.paths)
+    return next(filter(None, found), [])
 
 
 def _walk(value: Any, path: Path, around: Found) -> Iterator[Found]:
