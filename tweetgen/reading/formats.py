@@ -12,7 +12,7 @@ from tweetgen.errors import TweetgenError
 from tweetgen.reading import plain, sheets, tweet_json
 from tweetgen.reading.archives import Stream
 from tweetgen.reading.columns import Sample, find_date, find_text
-from tweetgen.reading.encoding import BLOCK_BYTES, FILLING, MAX_RECORD, TextBlocks
+from tweetgen.reading.encoding import BLOCK_BYTES, FILLING, TextBlocks
 from tweetgen.reading.json_values import Broken, JsonStream, format_of, lines_of_json
 from tweetgen.reading.layout import Layout, find_layout, with_text
 from tweetgen.reading.tables import read_rows
@@ -28,7 +28,6 @@ MAX_FOREIGN = 30  # lines above JSON
 SPACE = "\ufeff \t\r\n" + FILLING
 NO_TEXT = "record without a text"
 MAX_ODD, MAX_ODD_SHARE = 3, 0.01  # records without a text that a dump may have
-
 TABLE_NAME = re.compile(r"\.(?:csv|tsv|tab)(?:\.(?:gz|bz2|xz))?$", re.I)
 
 
@@ -98,37 +97,16 @@ def _format(file: _File) -> str:
     return ""
 
 
-# --- JSON ----------------------------------------------------------------------------------------
-
-
 def _json_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Part]:
     if format == "jsonl":
-        yield from _Tweets(file, "JSON lines").parts(lines_of_json(line_blocks(pieces, file.name)))
+        yield from _Tweets(file, "JSON lines").parts(
+            lines_of_json(plain.line_blocks(pieces, file.name))
+        )
         return
     is_archive = file.is_archive or format == "archive"
     batches = JsonStream(pieces, file.name)
     pairs = (([line for line, _ in batch], [value for _, value in batch]) for batch in batches)
     yield from _Tweets(file, "X archive" if is_archive else "JSON").parts(pairs)
-
-
-def line_blocks(pieces: Iterable[str], name: str) -> Iterator[str]:
-    """The text cut anew, so that each block but the last ends where a line ends."""
-    rest = ""
-    for piece in pieces:
-        if not rest and piece.endswith("\n"):  # as nearly always: nothing to copy
-            yield piece
-            continue
-        end = piece.rfind("\n") + 1
-        if end:
-            yield rest + piece[:end]
-            rest = ""
-        rest += piece[end:]
-        if len(rest) > MAX_RECORD:
-            raise TweetgenError(
-                f"{name} has a row of more than 16 MiB. Check it, or give --format."
-            )
-    if rest:
-        yield rest
 
 
 class _Tweets:
@@ -246,12 +224,9 @@ def _columns(
     return text, *find_date(sample, bool(settings.since or settings.until))
 
 
-# --- tables and lines ----------------------------------------------------------------------------
-
-
 def _text_parts(file: _File, pieces: Iterable[str], format: str, sheet: str = "") -> Iterator[Part]:
     settings, (head, is_complete) = file.settings, _first_lines(file)
-    blocks = line_blocks(pieces, file.name)
+    blocks = plain.line_blocks(pieces, file.name)
     if format == "" and plain.has_marks(head):
         for texts in plain.marked_texts(blocks):
             yield Part(texts, lambda: file.described("training text"))

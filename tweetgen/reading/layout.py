@@ -78,17 +78,15 @@ def find_layout(
     if in_cells := _is_in_cells(text):
         text = unwrapped(text)
     lines = text.split("\n")
-    declared = SEPARATOR_LINE.fullmatch(lines[0])
-    first = 1 if declared else 0
-    separator = separator or (declared[1] if declared else "")
-    few, must = lines[: first + CHOOSING_LINES], must or bool(separator)
-    whole = is_complete and few == lines
-    found = _layouts(few, first, separator or SEPARATORS, whole, must, is_named)
+    if declared := SEPARATOR_LINE.fullmatch(lines[0]):
+        separator, lines[0] = separator or declared[1], ""
+    few, must = lines[:CHOOSING_LINES], must or bool(separator)
+    found = _layouts(few, separator or SEPARATORS, is_complete and few == lines, must, is_named)
     if not found:
         return None
     rough = max(found, key=lambda layout: (layout.rating, layout.table.num_columns))
-    best = max(_layouts(lines, first, rough.table.separator, is_complete, True, True), key=_order)
-    return _below_header(best, first, in_cells)
+    best = max(_layouts(lines, rough.table.separator, is_complete, True, True), key=_order)
+    return _below_header(best, in_cells)
 
 
 def _is_in_cells(text: str) -> bool:
@@ -101,12 +99,11 @@ def _is_in_cells(text: str) -> bool:
 
 
 def _layouts(
-    lines: list[str], first: int, separators: Sequence[str], is_complete: bool, *how: bool
+    lines: list[str], separators: Sequence[str], is_complete: bool, *how: bool
 ) -> list[Layout]:
-    """The layouts under which lines from `first` on are a table."""
-    tables = _candidates(lines[first:], separators)
-    pairs = [(table, _rows(lines, first, table, is_complete)) for table in tables]
-    layouts = [_layout(rows, table, *how) for table, rows in pairs if rows]
+    """The layouts under which lines are a table."""
+    cut = [(table, _rows(lines, table, is_complete)) for table in _candidates(lines, separators)]
+    layouts = [_layout(rows, table, *how) for table, rows in cut if rows]
     return [layout for layout in layouts if layout]
 
 
@@ -126,19 +123,17 @@ def _candidates(lines: list[str], separators: Sequence[str]) -> Iterator[Table]:
             yield replace(table, backslash=True)
 
 
-def _rows(lines: list[str], first: int, table: Table, is_complete: bool) -> list[Row]:
+def _rows(lines: list[str], table: Table, is_complete: bool) -> list[Row]:
     """The rows of a sample but blank ones, their fields by the rules or, failing that, raw."""
-    found, open_line = find_records(lines[first:], table)
+    found, open_line = find_records(lines, table)
     records = [
-        (first + line, record.rstrip("\r"))
+        (line, record.rstrip("\r"))
         for line, record in found
         if not is_blank(record) and (is_complete or line < open_line)
     ]
-    strict = strict_fields([record for _, record in records], table)
-    if strict is None:
+    each = strict_fields([record for _, record in records], table)
+    if each is None:
         each = [(strict_fields([record], table) or [[]])[0] for _, record in records]
-    else:
-        each = strict
     return [
         Row(line, record, fields or record.split(table.separator), bool(fields))
         for (line, record), fields in zip(records, each, strict=True)
@@ -152,7 +147,6 @@ def _layout(rows: list[Row], table: Table, must: bool, is_named: bool) -> Layout
     head = tuple(cell if table.quoted else cell.strip('"') for cell in rows[0].fields)
     if len(head) > MAX_COLUMNS:
         return None
-
     num_wide = sum(len(row.fields) >= len(head) for row in body)
     num_known = _num_known(head)
     if num_known > 1 or (num_known and num_wide >= len(body) / 2):
@@ -244,15 +238,14 @@ def _has_header(head: list[str], rows: list[Row], width: int) -> bool:
     return max(words) >= 3 and len(head[words.index(max(words))].split()) == 1
 
 
-def _below_header(layout: Layout, first: int, in_cells: bool) -> Layout:
+def _below_header(layout: Layout, in_cells: bool) -> Layout:
     """The layout with the rows below the header, and with a name for each of their columns."""
-    table, rows, lines_above = layout.table, layout.rows, first
+    table, rows = layout.table, layout.rows
+    lines_above = rows[0].line
     if table.has_header:
         second = rows[1].fields if len(rows) > 1 else []
-        kinds = (
-            number for kind, number in BELOW_HEADER.items() if all(map(kind.fullmatch, second))
-        )
-        num_headers = next(kinds, 1) if len(second) > 1 and any(second) else 1
+        fitting = (size for kind, size in BELOW_HEADER.items() if all(map(kind.fullmatch, second)))
+        num_headers = next(fitting, 1) if len(second) > 1 and any(second) else 1
         last = rows[:num_headers][-1]
         rows, lines_above = rows[num_headers:], last.line + last.record.count("\n") + 1
     table = replace(
@@ -280,12 +273,11 @@ def _all_names(table: Table, rows: list[Row]) -> tuple[str, ...]:
 def _are_row_numbers(rows: list[Row]) -> bool:
     """Whether rows begin with the numbers that R writes and gives no name: quoted, or in turn."""
     starts = [row.fields[0] for row in rows]
-    if not all(start.isdecimal() for start in starts):
-        return False
-    numbers = list(map(int, starts))
+    numbers = [int(start) for start in starts if start.isdecimal()]
     if all(row.record.startswith('"') for row in rows):
-        return numbers == sorted(set(numbers))
-    return len(rows) >= 5 and numbers == list(range(numbers[0], numbers[0] + len(rows)))
+        return len(numbers) == len(rows) and numbers == sorted(set(numbers))
+    in_turn = [numbers[0] + row for row in range(len(rows))] if numbers else []
+    return len(rows) >= 5 and numbers == in_turn
 
 
 def with_text(layout: Layout, text: int, date: int, sample: str) -> Table:

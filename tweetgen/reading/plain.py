@@ -35,6 +35,26 @@ SKELETON_SHARE = 0.9
 STRUCTURE_SHARE = 0.5
 
 
+def line_blocks(pieces: Iterable[str], name: str) -> Iterator[str]:
+    """The text cut anew, so that each block but the last ends where a line ends."""
+    rest = ""
+    for piece in pieces:
+        if not rest and piece.endswith("\n"):  # as nearly always: nothing to copy
+            yield piece
+            continue
+        end = piece.rfind("\n") + 1
+        if end:
+            yield rest + piece[:end]
+            rest = ""
+        rest += piece[end:]
+        if len(rest) > MAX_RECORD:
+            raise TweetgenError(
+                f"{name} has a row of more than 16 MiB. Check it, or give --format."
+            )
+    if rest:
+        yield rest
+
+
 def has_marks(text: str) -> bool:
     """Whether marks fill lines, or as many lines as a tenth begin or end with one."""
     num_marks = sum(1 for _ in MARK.finditer(text))
