@@ -55,7 +55,12 @@ class Place(NamedTuple):
 def find_place(values: Sequence[Any]) -> Place:
     """The place of the tweets in records: of the largest set of objects with a text at one path."""
     for is_text in (is_text_name, is_like_text, LAST_KEYS.__contains__):
-        below = [found for value in values for found in _texts_below(value, is_text)]
+        below = [
+            (path, key)
+            for value in values
+            for path, found in reversed(list(_objects(value, None)))
+            if (key := _text_key(found.tweet, is_text))
+        ]
         if below:
             break
     else:
@@ -82,25 +87,37 @@ def _alike(path: Path, others: Iterable[Path]) -> list[Path]:
     return [other for other in same_end if other[: len(path)] != path]
 
 
-def _texts_below(value: Any, is_text: Callable[[str], bool]) -> Iterator[tuple[Path, str]]:
-    """The path and key of each object that has prose under a name of a text."""
-    pending: list[tuple[Path, Any]] = [((), value)]
-    while pending:
-        path, value = pending.pop()
-        if isinstance(value, list):
-            pending.extend((path, element) for element in value)
-        elif isinstance(value, dict):
-            if (records := as_records(value)) is not None:
-                pending.append((path, records))
-                continue
-            if key := _text_key(value, is_text):
-                yield path, key
-            if len(path) < MAX_DEPTH:
-                pending.extend(
-                    ((*path, key), inner)
-                    for key, inner in value.items()
-                    if isinstance(inner, HOLDERS) and inner and not OF_OTHERS.search(key)
-                )
+class Found(NamedTuple):
+    """An object with a text, and what lies around it."""
+
+    tweet: Any  # a dict, or a record that is the text itself
+    is_repost: bool = False
+    longer: str = ""  # the whole of a long text, where it is beside the object
+
+
+NOTHING = Found(None)
+
+
+def _objects(
+    value: Any, wanted: Path | None, path: Path = (), around: Found = NOTHING
+) -> Iterator[tuple[Path, Found]]:
+    """The objects in a value at one path or, with None, at all that may be of tweets."""
+    rows = as_records(value) if isinstance(value, dict) else value
+    if isinstance(rows, list):
+        for row in rows:  # a long text beside a list belongs to none of its elements
+            yield from _objects(row, wanted, path, around._replace(longer=""))
+    elif isinstance(value, dict):
+        longer = _longer_text(value) or around.longer
+        around = Found(value, around.is_repost or _is_repost(value), longer)
+        if wanted is None or len(path) == len(wanted):
+            yield path, around
+        step = wanted[len(path) : len(path) + 1] if wanted else ()
+        if step == (ANY,):
+            around = around._replace(longer="")
+        for key, inner in value.items():
+            is_own = wanted is None and len(path) < MAX_DEPTH and not OF_OTHERS.search(key)
+            if isinstance(inner, HOLDERS) and (is_own or step in ((ANY,), (key,))):
+                yield from _objects(inner, wanted, (*path, key), around)
 
 
 def _text_key(value: dict[str, Any], is_text: Callable[[str], bool]) -> str:
@@ -170,14 +187,6 @@ def named(record: Any) -> Any:
     return {str(number): cell for number, cell in enumerate(record, 1)}
 
 
-class Found(NamedTuple):
-    """An object with a text, and what lies around it."""
-
-    tweet: Any  # a dict, or a record that is the text itself
-    is_repost: bool = False
-    longer: str = ""  # the whole of a long text, where it is beside the object
-
-
 def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Any, str | None]]:
     """The tweets of a record at the first path with any, and their texts, None if unreadable."""
     if isinstance(record, str):
@@ -185,7 +194,7 @@ def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Any, str | None
     best: list[tuple[Any, str | None]] = []
     for number, first in enumerate(place.paths):
         paths = [first, *_alike(first, place.paths[number + 1 :])]
-        objects = [found for path in paths for found in _walk(record, path, Found(None))]
+        objects = [found for path in paths for _, found in _objects(record, path)]
         texts = [(found.tweet, text_of(found, key)) for found in objects]
         whole = [(tweet, text) for tweet, text in texts if text is not None or key in tweet]
         if any(text for _, text in whole):
@@ -196,29 +205,8 @@ def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Any, str | None
 
 def objects_at(record: Any, place: Place) -> list[Any]:
     """The objects of a record at the first path of the place where it has any."""
-    found = ([one.tweet for one in _walk(record, path, Found(None))] for path in place.paths)
+    found = ([one.tweet for _, one in _objects(record, path)] for path in place.paths)
     return next(filter(None, found), [])
-
-
-def _walk(value: Any, path: Path, around: Found) -> Iterator[Found]:
-    if isinstance(value, list):
-        for element in value:  # a long text beside a list belongs to none of its elements
-            yield from _walk(element, path, around._replace(longer=""))
-        return
-    if isinstance(value, dict):
-        if (records := as_records(value)) is not None:
-            yield from _walk(records, path, around)
-            return
-        longer = _longer_text(value) or around.longer
-        around = Found(value, around.is_repost or _is_repost(value), longer)
-        if not path:
-            yield around
-        elif path[0] == ANY:
-            for inner in value.values():
-                if isinstance(inner, HOLDERS):
-                    yield from _walk(inner, path[1:], around._replace(longer=""))
-        elif path[0] in value:
-            yield from _walk(value[path[0]], path[1:], around)
 
 
 def _is_repost(value: dict[str, Any]) -> bool:
