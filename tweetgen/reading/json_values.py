@@ -73,10 +73,10 @@ def format_of(text: str, is_complete: bool) -> str:
     if OBJECT_REPR.match(text) or PYTHON_START.match(lines[0] if lines else ""):
         return "jsonl"
     if JSON_ARRAY.match(text):
-        is_line = len(lines) > 1 and all(map(_is_json, lines[:2]))
-        return "jsonl" if is_line else "json"
+        is_line = not any(isinstance(parse_value(line), Broken) for line in lines[:2])
+        return "jsonl" if is_line and len(lines) > 1 else "json"
     if JSON_OBJECT.match(text):
-        first = _is_json(lines[0].removesuffix(",").rstrip("\r,"))
+        first = not isinstance(parse_value(lines[0].removesuffix(",").rstrip("\r,")), Broken)
         second = JSON_OBJECT.match("".join(lines[1:2])) and lines[0].strip() != "{"
         return "jsonl" if len(lines) > 1 and (first or second) else "json"
     # strings of JSON, as jq writes them, some with an escaped character
@@ -84,10 +84,6 @@ def format_of(text: str, is_complete: bool) -> str:
     are_quoted = all(line[:1] == '"' == line[-1:] for line in lines[:2])
     are_strings = are_quoted and all(isinstance(decoded(line), str) for line in lines)
     return "jsonl" if are_strings and "\\" in "".join(lines) else ""
-
-
-def _is_json(line: str) -> bool:
-    return not isinstance(parse_value(line), Broken)
 
 
 def lines_of_json(blocks: Iterable[str]) -> Iterator[tuple[Sequence[int], list[Any]]]:
@@ -167,8 +163,7 @@ class JsonStream:
         self._name = name
         self._buffer = ""
         self._position = 0
-        self._line = 1  # at `_counted`
-        self._counted = 0
+        self._line = 1  # of the position
         self._is_script = False
 
     def __iter__(self) -> Iterator[list[tuple[int, Any]]]:
@@ -178,41 +173,47 @@ class JsonStream:
 
     def _values(self) -> Iterator[tuple[int, Any]]:
         while self._skip() not in ("", "[", "{", '"'):
-            yield self._count_lines(), Broken("no object or array", False)
+            yield self._line, Broken("no object or array", False)
             end = self._buffer.find("\n", self._position)
-            self._position = end if end >= 0 else len(self._buffer)
+            self._go_to(end if end >= 0 else len(self._buffer))
         closers: list[str] = []  # what ends the array or wrapper we are in
         while start := self._skip():
             if closers and start == closers[-1]:
                 closers.pop()
                 self._position += 1
             elif closers == ["}"]:  # after the array of a wrapper: "meta": {...}
-                self._skip_member()
+                if not isinstance(self._value(), Broken) and self._skip() == ":":
+                    self._position += 1
+                    self._skip()
+                    self._value()
             elif not closers and (match := WRAPPER.match(self._buffer, self._position)):
                 closers = ["}", "]"]
-                self._position = match.end()
+                self._go_to(match.end())
             elif not closers and start == "[":
                 closers = ["]"]
                 self._position += 1
             elif self._is_script and not closers and start != "{":
                 return  # "];\nmodule.exports = tweets;"
             else:
-                line = self._count_lines()
-                value = self._value()
+                line, value = self._line, self._value()
                 yield line, value
                 if isinstance(value, Broken):
                     return
+
+    def _go_to(self, position: int) -> None:
+        self._line += self._buffer.count("\n", self._position, position)
+        self._position = position
 
     def _skip(self) -> str:
         """Go to the next value or bracket; its first character, "" at the end."""
         while True:
             match = BETWEEN.match(self._buffer, self._position)
             assert match is not None  # it matches the empty string too
-            self._position = match.end()
+            self._go_to(match.end())
             if len(self._buffer) - self._position < LOOK_AHEAD and self._fill():
                 continue
             if comment := COMMENT.match(self._buffer, self._position):
-                self._position = comment.end()
+                self._go_to(comment.end())
                 continue
             if match := ASSIGNMENT.match(self._buffer, self._position):
                 variable = ARCHIVE_VARIABLE.fullmatch(match[1] or "")
@@ -221,25 +222,17 @@ class JsonStream:
                         f"{self._name} holds {variable[1]}, not tweets. Give tweets.js instead."
                     )
                 self._is_script = True
-                self._position = match.end()
+                self._go_to(match.end())
             return self._buffer[self._position : self._position + 1]
 
     def _fill(self, num_characters: int = 1) -> bool:
         """Take in so much more text; False at the end."""
-        self._count_lines()
         pieces = [self._buffer[self._position :]]
         num_wanted = len(pieces[0]) + num_characters
         while sum(map(len, pieces)) < num_wanted and (text := next(self._texts, "")):
             pieces.append(text)
-        self._buffer = "".join(pieces)
-        self._position = self._counted = 0
+        self._buffer, self._position = "".join(pieces), 0
         return len(pieces) > 1
-
-    def _count_lines(self) -> int:
-        """The line of the position."""
-        self._line += self._buffer.count("\n", self._counted, self._position)
-        self._counted = self._position
-        return self._line
 
     def _value(self) -> Any:
         """The value at the position, taking in as much text as it needs; `Broken` if it is cut."""
@@ -254,7 +247,7 @@ class JsonStream:
                 return self._cut_or_refused(error)
             if end == len(self._buffer) and self._fill():  # 12 may go on as 123
                 continue
-            self._position = end
+            self._go_to(end)
             return opened_string(value)
 
     def _goes_on(self, error: Exception) -> bool:
@@ -266,14 +259,14 @@ class JsonStream:
             return False
         if len(self._buffer) - self._position > MAX_VALUE:
             raise TweetgenError(
-                f"line {self._count_lines():,} of {self._name} begins a value of JSON of more than "
+                f"line {self._line:,} of {self._name} begins a value of JSON of more than "
                 f"{MAX_VALUE / 2**20:,.0f} MiB. Save its tweets as JSON lines and give that."
             )
         return True
 
     def _cut_or_refused(self, error: Exception) -> Any:
         """`Broken` for a value in which the text ends; TweetgenError for any other."""
-        line, reason = self._count_lines(), "nested or numbered too deep"
+        line, reason = self._line, "nested or numbered too deep"
         if isinstance(error, json.JSONDecodeError):
             rest, reason = self._buffer[error.pos :].strip(), error.msg
             if not rest or (reason.startswith("Unterminated string") and "\n" not in rest):
@@ -284,10 +277,3 @@ class JsonStream:
         if MONGO.search(self._buffer, self._position, self._position + LOOK_AHEAD):
             advice = "It is a listing of the mongo shell: use mongoexport instead."
         raise TweetgenError(f"line {line:,} of {self._name} is not valid JSON ({reason}). {advice}")
-
-    def _skip_member(self) -> None:
-        """Pass over `"name": value` of an object."""
-        if not isinstance(self._value(), Broken) and self._skip() == ":":
-            self._position += 1
-            self._skip()
-            self._value()

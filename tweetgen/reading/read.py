@@ -115,21 +115,21 @@ class _LongPosts:
         for member in members:
             with open_stream(member) as stream:
                 for part in parts_of(stream, member.name, settings, is_archive=True):
-                    self.whole.update((self._start(text), text) for text in part.texts)
-
-    @staticmethod
-    def _start(text: str) -> str:
-        return " ".join(LEADING_NAMES.sub("", text).split())[:START_CHARACTERS]
+                    self.whole.update((_start(text), text) for text in part.texts)
 
     def full(self, text: str) -> str:
         """The long post that a tweet is the start of; the tweet itself if there is none."""
-        start = self._start(html.unescape(text))
+        start = _start(html.unescape(text))
         longer = self.whole.get(start, "")
         if not longer or len(longer) < len(text.rpartition("…")[0] or text):
             return text
         self.used.add(start)
         names = LEADING_NAMES.match(text)
         return longer if longer[:1] == "@" or not names else names[0] + longer
+
+
+def _start(text: str) -> str:
+    return " ".join(LEADING_NAMES.sub("", text).split())[:START_CHARACTERS]
 
 
 def _collect(

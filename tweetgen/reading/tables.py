@@ -145,12 +145,13 @@ def find_records(lines: list[str], table: Table) -> tuple[list[tuple[int, str]],
 
 def _records_by_start(lines: list[str], table: Table) -> tuple[list[tuple[int, str]], int]:
     """Rows begin where the columns before the text say so, or below a complete row."""
+    starts = re.compile(table.row_start).match
     records: list[tuple[int, list[str]]] = []
     for index, line in enumerate(lines):
-        if records and not starts_row(line, table):
+        if records and not starts(line):
             last = records[-1][1]
-            is_complete = len(last) == 1 and '"' not in last[0]
-            if not is_complete and len(last) <= MOST_LINES and not _is_strict(last, table):
+            may_go_on = len(last) <= MOST_LINES and (len(last) > 1 or '"' in last[0])
+            if may_go_on and strict_fields(["\n".join(last)], table) is None:
                 last.append(line)
                 continue
         records.append((index, [line]))
