@@ -14,7 +14,8 @@ from tweetgen.reading.archives import Stream
 from tweetgen.reading.columns import Sample, find_date, find_text
 from tweetgen.reading.encoding import BLOCK_BYTES, FILLING, TextBlocks
 from tweetgen.reading.json_values import Broken, JsonStream, format_of, lines_of_json
-from tweetgen.reading.layout import Layout, find_layout, with_text
+from tweetgen.reading.layout import Layout, find_layout
+from tweetgen.reading.row_starts import with_text
 from tweetgen.reading.tables import read_rows
 from tweetgen.reading.tweet_json import Place, tweets_at
 from tweetgen.settings import ReadingSettings
