@@ -17,7 +17,6 @@ from tweetgen.reading.json_values import Broken, JsonStream, format_of, lines_of
 from tweetgen.reading.layout import Layout, find_layout
 from tweetgen.reading.row_starts import with_text
 from tweetgen.reading.tables import read_rows
-from tweetgen.reading.tweet_json import Place, tweets_at
 from tweetgen.settings import ReadingSettings
 
 SAMPLE_LINES = 10_000  # looking at more of them took seconds where rows are short
@@ -116,7 +115,7 @@ class _Tweets:
     def __init__(self, file: _File, kind: str) -> None:
         self._file = file
         self._kind = kind
-        self._place: Place | None = None
+        self._place: tweet_json.Place | None = None
         self._key = self._date = self._order = ""
         self._kinds: set[str] = set()  # of records that have a text
         self._num_records = self._num_odd = 0
@@ -146,14 +145,13 @@ class _Tweets:
         part = Part([], self._described, (), self._order, self._elsewhere)
         self._elsewhere = Counter()
         self._num_records += len(records)
-        tweets = records
-        plain = self._place and tweet_json.plain_texts(records, self._place, self._key)
-        if plain is not None:
-            part.texts = plain
+        texts = self._place and tweet_json.plain_texts(records, self._place, self._key)
+        if texts is not None:
+            part.texts, tweets = texts, records
         else:
             tweets = []
             for record, line in zip(records, lines, strict=True):
-                found = tweets_at(record, self._place, self._key) if self._place else []
+                found = self._tweets_at(record)
                 readable = [(tweet, text) for tweet, text in found if text is not None]
                 if not readable:
                     self._leave_out(record, line, part)
@@ -163,6 +161,9 @@ class _Tweets:
                 part.texts += [text for _, text in readable]
         part.dates = [_shown_value(tweet, self._date) for tweet in tweets if self._date]
         return part
+
+    def _tweets_at(self, record: Any) -> list[tuple[Any, str | None]]:
+        return tweet_json.tweets_at(record, self._place, self._key) if self._place else []
 
     def _look(self, records: list[Any]) -> None:
         """Find where the tweets are, by the first values."""
@@ -180,11 +181,7 @@ class _Tweets:
         text, date, self._order = _columns(names, columns, self._file, place.key)
         self._key = names[text] if names else ""
         self._date = names[date] if date >= 0 else ""
-        with_text = [
-            record
-            for record in records
-            if any(text is not None for _, text in tweets_at(record, place, self._key))
-        ]
+        with_text = [r for r in records if any(t is not None for _, t in self._tweets_at(r))]
         if not with_text:
             raise TweetgenError(
                 f"{self._file.name} has no texts (found: {', '.join(names)[:300]}). "
@@ -194,15 +191,12 @@ class _Tweets:
 
     def _leave_out(self, record: Any, line: int, part: Part) -> None:
         """Count a record without a text: a notice, a kind of its own, a cut or an odd one."""
+        what, reason = NO_TEXT, f"has no text under {self._key!r}"
         if isinstance(record, Broken):
             what = "cut record" if record.is_cut else "broken record"
             reason = f"is not valid JSON ({record.reason})"
-        else:
-            kind = tweet_json.kind_of(record)
-            what = NO_TEXT
-            if kind and kind not in self._kinds:
-                what = "notice" if kind == "notice" else f"{kind!r} record"
-            reason = f"has no text under {self._key!r}"
+        elif (kind := tweet_json.kind_of(record)) and kind not in self._kinds:
+            what = "notice" if kind == "notice" else f"{kind!r} record"
         part.counts[what] += 1
         if what in ("broken record", NO_TEXT):
             self._num_odd += 1
@@ -254,10 +248,9 @@ def _text_parts(file: _File, pieces: Iterable[str], format: str, sheet: str = ""
 def _first_lines(file: _File) -> tuple[str, bool]:
     """The first whole lines of a file, and whether they are all of it."""
     text = file.head if file.is_complete else file.head[: file.head.rfind("\n") + 1] or file.head
-    lines = text.split("\n", SAMPLE_LINES)
-    if len(lines) > SAMPLE_LINES and lines.pop():
-        return "\n".join([*lines, ""]), False
-    return text, file.is_complete
+    *lines, rest = text.split("\n", SAMPLE_LINES)
+    is_long = len(lines) == SAMPLE_LINES and rest != ""
+    return ("\n".join([*lines, ""]), False) if is_long else (text, file.is_complete)
 
 
 def _given_separator(settings: ReadingSettings) -> str:
