@@ -64,10 +64,7 @@ def _start_pattern(
     fields: list[list[str]], mark: str, is_quoted: bool, records: Sequence[str]
 ) -> str:
     """The pattern of columns before a text; "" if lines of a text could match it too."""
-    patterns = []
-    for values in zip(*fields, strict=True):
-        shapes = {_shape(value.strip()) for value in values}
-        patterns.append("" if "" in shapes or len(shapes) > 8 else "|".join(sorted(shapes)))
+    patterns = [_pattern(values, is_quoted) for values in zip(*fields, strict=True)]
     is_long = any(f"{{{LONG_NUMBER}," in pattern for pattern in patterns)
     num_sure = sum(pattern != "" for pattern in patterns) + is_long
     start = "".join((f'"?(?:{p})"?' if p else f"[^{mark}]*+") + mark for p in patterns)
@@ -75,6 +72,16 @@ def _start_pattern(
         start, num_sure = f'{start}"', num_sure + (num_sure > 0)
     is_sure = num_sure >= 2 and len(fields) >= (MIN_LONG_ROWS if is_long else MIN_ROWS)
     return start if is_sure else ""
+
+
+def _pattern(values: Sequence[str], is_quoted: bool) -> str:
+    """The pattern of a column with few shapes, or few values such as `0|4`; "" for any other."""
+    cells = {value.strip() for value in values}
+    labels = map(re.escape, cells) if len(cells) <= min(20, len(values) / 4) else ()
+    shapes = set(map(_shape, cells))
+    shapes = set() if "" in shapes or len(shapes) > 8 else shapes
+    few_values, few_shapes = "|".join(sorted(labels)), "|".join(sorted(shapes))
+    return few_shapes or few_values if is_quoted else few_values or few_shapes
 
 
 def _shape(value: str) -> str:
