@@ -270,7 +270,8 @@ def _are_row_numbers(rows: list[Row]) -> bool:
     """Whether rows begin with the numbers that R writes and gives no name: quoted, or in turn."""
     starts = [row.fields[0] for row in rows]
     numbers = [int(start) for start in starts if start.isdecimal()]
+    if len(numbers) < len(rows):
+        return False
     if all(row.record.startswith('"') for row in rows):
-        return len(numbers) == len(rows) and numbers == sorted(set(numbers))
-    in_turn = [numbers[0] + row for row in range(len(rows))] if numbers else []
-    return len(rows) >= 5 and numbers == in_turn
+        return numbers == sorted(set(numbers))
+    return len(rows) >= 5 and numbers == list(range(numbers[0], numbers[0] + len(rows)))

@@ -204,9 +204,13 @@ def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Any, str | None
 
 
 def objects_at(record: Any, place: Place) -> list[Any]:
-    """The objects of a record at the first path of the place where it has any."""
-    found = ([one.tweet for _, one in _objects(record, path)] for path in place.paths)
-    return next(filter(None, found), [])
+    """The objects of a record at the first path of the place where one has a text."""
+    for path in place.paths:
+        found = [one.tweet for _, one in _objects(record, path)]
+        keys = [place.key in one if place.key else _text_key(one, is_text_name) for one in found]
+        if place.paths == ((),) or any(keys):
+            return found
+    return []
 
 
 def _is_repost(value: dict[str, Any]) -> bool:
