@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -14,7 +14,7 @@ from tweetgen.reading.archives import Stream
 from tweetgen.reading.columns import Sample, find_date, find_text
 from tweetgen.reading.encoding import BLOCK_BYTES, FILLING, TextBlocks
 from tweetgen.reading.json_values import Broken, JsonStream, format_of, lines_of_json
-from tweetgen.reading.layout import Layout, find_layout
+from tweetgen.reading.layout import Layout, find_layout, layout_of_rows
 from tweetgen.reading.row_starts import with_text
 from tweetgen.reading.tables import read_rows
 from tweetgen.settings import ReadingSettings
@@ -48,14 +48,13 @@ class _File:
 
     name: str
     settings: ReadingSettings
-    blocks: TextBlocks | None  # None: `head` is the rows of a sheet
+    blocks: TextBlocks
     head: str
     is_complete: bool  # the head is all of it
     is_archive: bool
 
-    def described(self, what: str, key: str = "") -> str:
-        encoding = self.blocks.described if self.blocks else ""
-        return ", ".join(filter(None, [what, encoding, key]))
+    def described(self, what: str, column: str = "") -> str:
+        return ", ".join(filter(None, [what, self.blocks.described, column]))
 
 
 def parts_of(
@@ -67,9 +66,12 @@ def parts_of(
         raise TweetgenError(f"{name} is empty. Give a file with tweets.")
     if sheet := sheets.kind_of(start, name):
         rows, unread = sheets.read(sheet, start + stream.read_all(), name)
-        file = _File(name, replace(settings, separator=","), None, rows, True, False)
-        yield Part([], lambda: sheet, counts=Counter(f"sheet {other!r}" for other in unread))
-        yield from _text_parts(file, [rows], "csv", sheet)
+        if (layout := layout_of_rows(rows)) and layout.rows:
+            text, date, order, column = _columns_of(layout, name, settings)
+            texts = [row.fields[text] for row in layout.rows]
+            dates = [row.fields[date] for row in layout.rows if date >= 0]
+            left_out = Counter(f"sheet {other!r}" for other in unread)
+            yield Part(texts, lambda: f"{sheet}, {column}", dates, order, left_out)
         return
     blocks = TextBlocks(stream, start, settings.encoding, name)
     pieces = iter(blocks)
@@ -178,7 +180,9 @@ class _Tweets:
             self._elsewhere[f"texts elsewhere ({place.elsewhere})"] = place.num_elsewhere
         names = list(dict.fromkeys(key for tweet in objects for key in tweet))
         columns = [[_shown_value(t, name) for t in objects[:SAMPLE_TWEETS]] for name in names]
-        text, date, self._order = _columns(names, columns, self._file, place.key)
+        text, date, self._order = _columns(
+            Sample(names, columns, self._file.name), self._file.settings, place.key
+        )
         self._key = names[text] if names else ""
         self._date = names[date] if date >= 0 else ""
         with_text = [r for r in records if any(t is not None for _, t in self._tweets_at(r))]
@@ -210,16 +214,24 @@ def _shown_value(tweet: Any, key: str) -> str:
     return str(value) if isinstance(value, str | int | float) else ""
 
 
-def _columns(
-    names: Sequence[str], columns: Sequence[Sequence[str]], file: _File, key: str = ""
-) -> tuple[int, int, str]:
+def _columns(sample: Sample, settings: ReadingSettings, key: str = "") -> tuple[int, int, str]:
     """The columns of the text and of the date, and the order of the date's numbers."""
-    settings, sample = file.settings, Sample(names, columns, file.name)
-    text = find_text(sample, settings.text_column or key) if names else -1
+    text = find_text(sample, settings.text_column or key) if sample.names else -1
     return text, *find_date(sample, bool(settings.since or settings.until))
 
 
-def _text_parts(file: _File, pieces: Iterable[str], format: str, sheet: str = "") -> Iterator[Part]:
+def _columns_of(layout: Layout, name: str, settings: ReadingSettings) -> tuple[int, int, str, str]:
+    """The same of a table, and how the column of the text is called."""
+    table, width = layout.table, layout.table.num_columns
+    rows = [(row.fields + [""] * width)[:width] for row in layout.rows[:SAMPLE_TWEETS]]
+    columns = [[row[index] for row in rows] for index in range(width)]
+    text, date, order = _columns(Sample(table.names, columns, name), settings)
+    column = table.names[text].strip() or str(text + 1)
+    said = f"column {column!r}" if table.has_header else f"no header, column {column}"
+    return text, date, order, said
+
+
+def _text_parts(file: _File, pieces: Iterable[str], format: str) -> Iterator[Part]:
     settings, (head, is_complete) = file.settings, _first_lines(file)
     blocks = plain.line_blocks(pieces, file.name)
     if format == "" and plain.has_marks(head):
@@ -234,7 +246,7 @@ def _text_parts(file: _File, pieces: Iterable[str], format: str, sheet: str = ""
         if layout and not layout.rows and is_complete:
             raise TweetgenError(f"{file.name} has a header but no tweets. Give a file with tweets.")
         if layout:
-            yield from _table_parts(file, blocks, layout, head, sheet)
+            yield from _table_parts(file, blocks, layout, head)
             return
     if must or settings.since or settings.until or settings.text_column:
         what = "rows" if must else "columns, only lines of text"
@@ -264,18 +276,11 @@ def _given_separator(settings: ReadingSettings) -> str:
     return separator
 
 
-def _table_parts(
-    file: _File, blocks: Iterable[str], layout: Layout, head: str, sheet: str
-) -> Iterator[Part]:
-    names, width = layout.table.names, layout.table.num_columns
-    rows = [(row.fields + [""] * width)[:width] for row in layout.rows[:SAMPLE_TWEETS]]
-    columns = [[row[index] for row in rows] for index in range(width)]
-    text, date, order = _columns(names, columns, file)
+def _table_parts(file: _File, blocks: Iterable[str], layout: Layout, head: str) -> Iterator[Part]:
+    text, date, order, column = _columns_of(layout, file.name, file.settings)
     table = with_text(layout, text, date, head)
     what = {",": "CSV", "\t": "TSV"}.get(table.separator, f"CSV by {table.separator!r}")
-    column = names[text].strip() or str(text + 1)
-    said = f"column {column!r}" if table.has_header else f"no header, column {column}"
-    kind = partial(file.described, sheet or what, said)
+    kind = partial(file.described, what, column)
     is_raw = table.separator == "\t" or not table.multiline  # each line is a row
     has_raw_quotes = not is_raw and not all(row.strict for row in layout.rows)
     for number, (texts, dates, counts) in enumerate(read_rows(blocks, table, file.name)):

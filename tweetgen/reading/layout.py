@@ -85,6 +85,13 @@ def find_layout(
     return _below_header(best, in_cells)
 
 
+def layout_of_rows(rows: list[list[str]]) -> Layout | None:
+    """The layout of rows that are cells already, as of a spreadsheet."""
+    found = [Row(line, "", row, True) for line, row in enumerate(rows) if any(row)]
+    layout = _layout(found, Table(separator=","), True, True) if found else None
+    return layout and _below_header(layout, False)
+
+
 def _is_in_cells(text: str) -> bool:
     """Whether a spreadsheet put each row whole into one cell, below a header of many columns."""
     lines = [line for line in text[: 2**16].split("\n") if line.strip()][:CHOOSING_LINES]

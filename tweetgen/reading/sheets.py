@@ -1,6 +1,5 @@
-"""Spreadsheets and column files, which pandas reads exactly, as CSV."""
+"""Spreadsheets and column files, which pandas reads exactly: every cell as text."""
 
-import csv
 import io
 import warnings
 from itertools import takewhile
@@ -31,10 +30,10 @@ def kind_of(start: bytes, name: str) -> str:
     raise TweetgenError(f"{name} is an office document. Save it as CSV and give that.")
 
 
-def read(kind: str, content: bytes, name: str) -> tuple[str, list[str]]:
-    """The longest sheet, and those that begin like it, as CSV; the names of the others."""
+def read(kind: str, content: bytes, name: str) -> tuple[list[list[str]], list[str]]:
+    """The rows of the longest sheet, and those that begin like it; the names of the others."""
     try:
-        rows, unread = _rows(kind, io.BytesIO(content))
+        return _rows(kind, io.BytesIO(content))
     except ImportError:
         raise TweetgenError(
             f"{name} needs the package {PACKAGES[kind]}: pip install {PACKAGES[kind]}, "
@@ -45,11 +44,6 @@ def read(kind: str, content: bytes, name: str) -> tuple[str, list[str]]:
         raise TweetgenError(
             f"{name} is damaged or no {kind} file ({reason}). Save it as CSV and give that."
         ) from error
-    width = max(map(len, rows), default=0)
-    text = io.StringIO()
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    writer.writerows(row + [""] * (width - len(row)) for row in rows if any(row))
-    return text.getvalue(), unread
 
 
 def _rows(kind: str, file: io.BytesIO) -> tuple[list[list[str]], list[str]]:
