@@ -98,12 +98,8 @@ def looks_like(what: str, text: str) -> bool:
 def refuse_structure(text: str, name: str) -> None:
     """Raise TweetgenError if most lines begin like code or data, or nearly all by one skeleton."""
     lines = [line for line in text.split("\n") if line.strip()]
-    found = (
-        f"looks like {what}, not like lines of text"
-        for what in STRUCTURES
-        if looks_like(what, text)
-    )
-    problem = next(found, "")
+    kind = next((kind for kind in STRUCTURES if looks_like(kind, text)), "")
+    problem = f"looks like {kind}, not like lines of text" if kind else ""
     for num_signs in range(1, MAX_SIGNS + 1):
         skeletons = Counter(_skeleton(line, num_signs) for line in lines)
         del skeletons[""]

@@ -24,7 +24,7 @@ def with_text(layout: Layout, text: int, date: int, sample: str) -> Table:
 def _is_unquoted(rows: list[Row], table: Table, text: str) -> bool:
     """Whether the last column is all the rest of its line, separators and quotes included."""
     return (
-        table.text_is_last
+        table.text == table.num_columns - 1
         and any(len(row.fields) > table.num_columns for row in rows)
         and not any("\n" in row.record for row in rows)
         and all(ln.count(table.separator) >= table.text for ln in text.split("\n") if ln.strip())

@@ -43,10 +43,6 @@ class Table:
     def num_columns(self) -> int:
         return len(self.names)
 
-    @property
-    def text_is_last(self) -> bool:
-        return self.text == self.num_columns - 1
-
 
 Rows = tuple[list[str], list[str], Counter[str]]  # texts; their dates, if any; rows by oddity
 
@@ -201,7 +197,7 @@ def parse_record(record: str, table: Table, line: int, name: str) -> tuple[list[
     if has_raw and not (row and '"' not in "".join(row)) and (raw := _raw(table).match(record)):
         return list(map(_unquoted, raw.groups())), False
     if "\n" not in record and (not row or len(row) > width):
-        if table.text_is_last and (before := _before_text(table).match(record)):
+        if table.text == width - 1 and (before := _before_text(table).match(record)):
             return [*map(_unquoted, before.groups()), record[before.end() :]], len(row) > width
         if len(cells := record.split(table.separator)) == width:
             return cells, False
