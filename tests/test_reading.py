@@ -79,6 +79,14 @@ def test_sheets_of_the_same_columns_are_all_read_and_others_named(tmp_path):
     assert told(path)[1] == "  left out: 1 sheet 'About'"
 
 
+def test_cells_are_read_as_they_are_whatever_a_table_of_text_would_make_of_them(tmp_path):
+    tweets = ['\\" back', 'half "q', "two\nlines", "a\rb", "good morning all", 'a "b" c', "x;y", ""]
+    frame = pd.DataFrame({"n": range(32), "text": tweets * 4, "user": ["ada"] * 32})
+    content = io.BytesIO()
+    frame.to_parquet(content)
+    assert texts(write(tmp_path, "a.parquet", content.getvalue())) == tweets * 4
+
+
 def many(name: str, tweets: list[str]) -> str:
     """A file of several blocks."""
     rows = [f"{row},{tweet},x\n" for row, tweet in enumerate(tweets)]

@@ -4,7 +4,6 @@ import bz2
 import gzip
 import io
 import lzma
-import math
 import os
 import re
 import stat
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
 
@@ -32,8 +31,12 @@ COMPRESSED: tuple[tuple[re.Pattern[bytes], Any], ...] = (
 )
 ZIP = re.compile(rb"PK(?:\x03\x04|\x05\x06|\x07\x08)")
 TAR = re.compile(rb"(?s:.{257})ustar")
-CRAFTED = (ValueError, struct.error, IndexError)  # what zipfile makes of crafted headers
-DAMAGE = (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+ARCHIVE = re.compile(r"\.(?:zip|tar|tgz|tar\.gz)\Z", re.I)
+OFFICE_MEMBERS = frozenset(("[Content_Types].xml", "mimetype", "Index/Document.iwa"))
+DAMAGE = (
+    *(OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+    *(tarfile.TarError, ValueError, struct.error, IndexError),  # the last three: crafted headers
+)
 
 # "data/tweets.js", "data/tweets-part1.js", "tweet.js"; classic: "data/js/tweets/2015_06.js"
 ARCHIVE_PART = re.compile(
@@ -58,27 +61,21 @@ class Member(NamedTuple):
     name: str  # as shown to the user: "tweets.zip!data/tweets.js"
     inside: str  # its name in what holds it, "" for a file by itself
     size: int  # bytes it takes on disk
-    is_packed: bool
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], Any]
 
 
 class Stream:
     """The bytes of a file, decompressed as they are read; damage and bombs are a TweetgenError."""
 
-    def __init__(self, raw: Any, name: str, limit: float) -> None:
-        """`limit` is the number of bytes that tweets of that size on disk cannot exceed."""
-        self._raw = raw
-        self._name = name
-        self._limit = limit
-        self._num_bytes = 0
+    def __init__(self, raw: Any, member: Member) -> None:
+        self._raw, self._member, self._num_bytes = raw, member, 0
 
     def read(self, size: int) -> bytes:
         """The next `size` bytes, fewer at the end of the file, none after it."""
-        with damage_told(self._name):
+        with damage_told(self._member.name):
             data: bytes = self._raw.read(size)
         self._num_bytes += len(data)
-        if self._num_bytes > self._limit:
-            _refuse_bomb(self._name, self._limit)
+        _refuse_bomb(self._member.name, self._num_bytes, self._member.size)
         return data
 
     def read_all(self) -> bytes:
@@ -86,16 +83,14 @@ class Stream:
         return b"".join(iter(lambda: self.read(2**20), b""))
 
 
-def _limit(size: int) -> int:
-    """The bytes that a compressed file of `size` bytes may unpack to."""
-    return min(MAX_BYTES, max(ANY_RATIO_BYTES, MAX_RATIO * size))
-
-
-def _refuse_bomb(name: str, limit: float) -> NoReturn:
-    raise TweetgenError(
-        f"{name} unpacks to more than {limit / 2**20:,.0f} MiB, which tweets never do at its size. "
-        "Unpack it yourself if you trust it."
-    )
+def _refuse_bomb(name: str, num_bytes: int, size: int) -> None:
+    """Raise TweetgenError if `size` bytes on disk unpack to more than tweets do."""
+    limit = max(size, min(MAX_BYTES, max(ANY_RATIO_BYTES, MAX_RATIO * size)))
+    if num_bytes > limit:
+        raise TweetgenError(
+            f"{name} unpacks to more than {limit / 2**20:,.0f} MiB, which tweets never do at its "
+            "size. Unpack it yourself if you trust it."
+        )
 
 
 @contextmanager
@@ -103,22 +98,18 @@ def open_stream(member: Member) -> Iterator[Stream]:
     """The bytes of a member, decompressed by their content."""
     with ExitStack() as stack:
         with damage_told(member.name):
-            raw, layers = _decompressed(stack.enter_context(member.open()), stack)
-        is_packed = layers > 0 or member.is_packed
-        yield Stream(raw, member.name, _limit(member.size) if is_packed else math.inf)
+            raw = _decompressed(stack.enter_context(member.open()), stack)
+        yield Stream(raw, member)
 
 
-def _decompressed(raw: Any, stack: ExitStack) -> tuple[Any, int]:
-    """The file below all layers of compression, and their number."""
-    layers = 0
-    while layers < MAX_LAYERS:
-        start = raw.peek(16)[:16]
-        opener = next((opener for magic, opener in COMPRESSED if magic.match(start)), None)
-        if opener is None:
-            break
-        raw = stack.enter_context(opener(raw))
-        layers += 1
-    return raw, layers
+def _decompressed(raw: Any, stack: ExitStack) -> Any:
+    """The file below all layers of compression."""
+    for _ in range(MAX_LAYERS):
+        for magic, opener in COMPRESSED:
+            if magic.match(raw.peek(16)[:16]):
+                raw = stack.enter_context(opener(raw))
+                break
+    return raw
 
 
 @contextmanager
@@ -132,7 +123,7 @@ def damage_told(name: str) -> Iterator[None]:
         ) from None
     except NotImplementedError as error:  # zipfile: a compression method it does not know
         raise TweetgenError(f"{name} cannot be unpacked ({error}). Unpack it yourself.") from None
-    except (*DAMAGE, *CRAFTED, tarfile.TarError) as error:
+    except DAMAGE as error:
         if "password" in str(error):
             raise TweetgenError(f"{name} is encrypted. Unpack it and give the files.") from None
         raise TweetgenError(
@@ -147,12 +138,8 @@ def shown(path: str) -> str:
 
 @contextmanager
 def opened(path: str) -> Iterator[list[Member]]:
-    """The members of a zip, tar or folder; a file that is none of them is its only member.
-
-    Raises:
-        TweetgenError: `path` is not a file or folder on this machine, or is damaged.
-    """
-    check_path(path)
+    """The members of a zip, tar or folder; a file that is none of them is its only member."""
+    _check_path(path)
     with ExitStack() as stack:
         if os.path.isdir(path):
             yield list(_files_of(Path(path)))
@@ -160,85 +147,14 @@ def opened(path: str) -> Iterator[list[Member]]:
         name = shown(path)
         with damage_told(name):
             file = stack.enter_context(open(path, "rb"))
-            size = os.fstat(file.fileno()).st_size
-            members = _inside(file, name, "", size, stack)
-        if members is None:
-            file.seek(0)
-            members = [Member(name, "", size, False, lambda: file)]
-        yield members
+            whole = Member(name, "", os.fstat(file.fileno()).st_size, lambda: file)
+            members = _inside(file, whole, stack)
+            if members is None:
+                file.seek(0)
+        yield [whole] if members is None else members
 
 
-def _files_of(folder: Path) -> Iterator[Member]:
-    """The files of an unpacked archive of X."""
-    found = [file for inner in FOLDERS for file in folder.glob(inner + "*.js")]
-    for file in [*found, *folder.glob("tweets.csv")]:
-        inside = file.relative_to(folder).as_posix()
-        name, size = f"{shown(str(folder))}!{inside}", file.stat().st_size
-        opener: Any = partial(open, file, "rb")
-        yield Member(name, inside, size, False, opener)
-
-
-def _inside(
-    file: Any, name: str, prefix: str, size: int, stack: ExitStack, depth: int = 0
-) -> list[Member] | None:
-    """The members of an open zip or tar; None if the file is neither."""
-    found: list[tuple[str, int, Any]]
-    if ZIP.match(file.peek(4)[:4]):
-        archive = stack.enter_context(zipfile.ZipFile(file))
-        infos = [info for info in archive.infolist() if not info.is_dir()]
-        names = [info.filename for info in infos]
-        if "[Content_Types].xml" in names or "mimetype" in names or "Index/Document.iwa" in names:
-            return None  # an office document is one file
-        found = [(i.filename, i.compress_size, (lambda i=i: archive.open(i))) for i in infos]
-    else:
-        raw, _ = _decompressed(file, stack)
-        if not TAR.match(raw.peek(512)[:512]):
-            return None
-        tar = stack.enter_context(tarfile.TarFile(fileobj=raw))
-        members = [member for member in tar.getmembers() if member.isfile()]
-        if raw is not file and sum(member.size for member in members) > _limit(size):
-            _refuse_bomb(name, _limit(size))
-        found = [(m.name, m.size, (lambda m=m: tar.extractfile(m))) for m in members]
-    result = []
-    for inside, packed_size, opener in found:
-        member = Member(f"{name}!{inside}", prefix + inside, packed_size, True, opener)
-        nested = None
-        if inside.lower().endswith((".zip", ".tar", ".tgz", ".tar.gz")) and not JUNK.search(inside):
-            nested = _nested(member, stack, depth)
-        result += [member] if nested is None else nested
-    return result
-
-
-def _nested(member: Member, stack: ExitStack, depth: int) -> list[Member] | None:
-    """The members of a zip inside another."""
-    if depth >= MAX_LAYERS:
-        raise TweetgenError(f"{member.name} is a zip too deep inside others. Unpack it yourself.")
-    with open_stream(member._replace(is_packed=True)) as stream:
-        file = io.BufferedReader(io.BytesIO(stream.read_all()))
-    prefix = f"{member.inside}!"
-    return _inside(file, member.name, prefix, member.size, stack, depth + 1)
-
-
-def tweets_of(members: list[Member]) -> tuple[list[Member], list[Member], list[Member]]:
-    """What to read: parts of an X archive, its long posts, and, where it is none, other files.
-
-    A classic archive holds the same tweets twice, as data/js/tweets/*.js and as tweets.csv: who
-    finds parts reads nothing else.
-    """
-    members = [member for member in members if not JUNK.search(member.inside)]
-    parts = [member for member in members if ARCHIVE_PART.search(member.inside)]
-    notes = [member for member in members if NOTE_PART.search(member.inside)]
-    others = [member for member in members if DATA.search(member.inside)] or members
-    return sorted(parts, key=_part_order), notes, sorted(others)
-
-
-def _part_order(member: Member) -> tuple[bool, str]:
-    """Sorts tweets.js, tweets-part1.js, ..., tweets-part10.js, community-tweet.js."""
-    name = re.sub(r"\d+", lambda digits: digits[0].zfill(9), member.inside.removesuffix(".js"))
-    return "community-tweet" in name, name
-
-
-def check_path(path: str) -> None:
+def _check_path(path: str) -> None:
     """Raise TweetgenError unless `path` is a file or folder on this machine."""
     if re.match(r"[a-z][a-z0-9+.-]*://", path, re.I):
         raise TweetgenError(
@@ -246,11 +162,71 @@ def check_path(path: str) -> None:
         )
     try:
         mode = os.stat(path).st_mode
-    except PermissionError:
-        raise TweetgenError(
-            f"{path} may not be read (permission denied). Change its mode."
-        ) from None
-    except (OSError, ValueError):  # ValueError: a null character
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        if isinstance(error, PermissionError):
+            with damage_told(path):
+                raise
         raise TweetgenError(f"there is no file {path!r}. Check --data_path.") from None
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise TweetgenError(f"{path} is not a regular file. Save its content to a file first.")
+
+
+def _files_of(folder: Path) -> Iterator[Member]:
+    """The files of an unpacked archive of X."""
+    found = [file for inner in FOLDERS for file in folder.glob(inner + "*.js")]
+    for file in [*found, *folder.glob("tweets.csv")]:
+        inside = file.relative_to(folder).as_posix()
+        name = f"{shown(str(folder))}!{inside}"
+        yield Member(name, inside, file.stat().st_size, partial(open, file, "rb"))
+
+
+def _inside(file: Any, whole: Member, stack: ExitStack, depth: int = 0) -> list[Member] | None:
+    """The members of an open zip or tar, also of those inside it; None if it is neither."""
+    found: list[tuple[str, int, Any]]
+    if ZIP.match(file.peek(4)[:4]):
+        zipped = stack.enter_context(zipfile.ZipFile(file))
+        if not OFFICE_MEMBERS.isdisjoint(zipped.namelist()):
+            return None  # an office document is one file
+        infos = [info for info in zipped.infolist() if not info.is_dir()]
+        found = [(info.filename, info.compress_size, partial(zipped.open, info)) for info in infos]
+    else:
+        raw = _decompressed(file, stack)
+        if not TAR.match(raw.peek(512)[:512]):
+            return None
+        tar = stack.enter_context(tarfile.TarFile(fileobj=raw))
+        members = [member for member in tar.getmembers() if member.isfile()]
+        _refuse_bomb(whole.name, sum(member.size for member in members), whole.size)
+        found = [(m.name, m.size, partial(tar.extractfile, m)) for m in members]
+    result = []
+    prefix = f"{whole.inside}!" if depth else ""
+    for inside, size, opener in found:
+        member = Member(f"{whole.name}!{inside}", prefix + inside, size, opener)
+        nested = None
+        if ARCHIVE.search(inside) and not JUNK.search(inside):
+            nested = _nested(member, stack, depth + 1)
+        result += [member] if nested is None else nested
+    return result
+
+
+def _nested(member: Member, stack: ExitStack, depth: int) -> list[Member] | None:
+    """The members of a zip or tar inside another."""
+    if depth > MAX_LAYERS:
+        raise TweetgenError(f"{member.name} is a zip too deep inside others. Unpack it yourself.")
+    with open_stream(member) as stream:
+        file = io.BufferedReader(io.BytesIO(stream.read_all()))
+    return _inside(file, member, stack, depth)
+
+
+def tweets_of(members: list[Member]) -> tuple[list[Member], list[Member], list[Member]]:
+    """The parts of an X archive, its long posts, and the files to read where there are no parts."""
+    members = [member for member in members if not JUNK.search(member.inside)]
+    parts = [member for member in members if ARCHIVE_PART.search(member.inside)]
+    notes = [member for member in members if NOTE_PART.search(member.inside)]
+    others = [member for member in members if DATA.search(member.inside)] or members
+    return sorted(parts, key=_part_order), notes, sorted(others, key=lambda member: member.name)
+
+
+def _part_order(member: Member) -> tuple[bool, str]:
+    """Sorts tweets.js, tweets-part1.js, ..., tweets-part10.js, community-tweet.js."""
+    name = re.sub(r"\d+", lambda digits: digits[0].zfill(9), member.inside.removesuffix(".js"))
+    return "community-tweet" in name, name

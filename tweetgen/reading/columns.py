@@ -10,21 +10,22 @@ from tweetgen.reading.dates import NUMBERS, number_order, parse_date
 from tweetgen.reading.tables import NUMBER
 
 
-def _words(names: str) -> tuple[str, ...]:
+def words(names: str) -> tuple[str, ...]:
+    """The words of a long list."""
     return tuple(names.split())
 
 
 # Names of text columns as met in 126 files, the surest first, in lower case without punctuation.
-TEXT_NAMES = _words("""
+TEXT_NAMES = words("""
     fulltext text tweet tweettext tweetcontent tweetbody content rawcontent message body statustext
     status originaltweet sentimenttext tweets texts posttext post msg twitts feed
 """)
-DATE_NAMES = _words("""
+DATE_NAMES = words("""
     createdat tweetcreated tweetcreatedat datetime timestamp date tweetdate time tweettime
     postedat posteddate publishdate publishedat published posted created createdtime createddate
     postdate creationtimestamp
 """)
-OTHER_NAMES = _words("""
+OTHER_NAMES = words("""
     id idstr tweetid statusid itemid user username userid screenname author name label target
     sentiment class category emotion polarity score lang language source location retweets likes
     retweetcount favoritecount likecount replycount url link type hashtags
@@ -52,9 +53,12 @@ class Sample:
     columns: Sequence[Sequence[str]]
     file_name: str
 
-    def shown(self, index: int) -> str:
-        """How a column is called in messages."""
-        return repr(self.names[index]) if self.names[index] else f"{index + 1}"
+    def listed(self) -> str:
+        """The columns for a message, 300 characters at most."""
+        if not any(self.names):
+            return f"no header, columns 1 to {len(self.columns)}"
+        names = ", ".join(name.strip() for name in self.names)
+        return names if len(names) <= 300 else names[:299] + "…"
 
 
 @functools.lru_cache(10_000)
@@ -65,16 +69,9 @@ def normalised(name: str) -> str:
 
 def prose_score(values: Sequence[str]) -> float:
     """How much a column looks like tweets: characters of prose per row, each text once."""
-    prose = {
-        value
-        for value in values
-        if LETTERS.search(value) and not NOT_PROSE.fullmatch(value[:1000]) and not _is_date(value)
-    }
-    return sum(min(len(value), 280) for value in prose) / max(len(values), 1)
-
-
-def _is_date(value: str) -> bool:
-    return len(value) <= 40 and parse_date(value, "day") is not None
+    prose = (v for v in set(values) if LETTERS.search(v) and not NOT_PROSE.fullmatch(v[:1000]))
+    lengths = [min(len(v), 280) for v in prose if len(v) > 40 or not parse_date(v, "day")]
+    return sum(lengths) / max(len(values), 1)
 
 
 def find_text(sample: Sample, wanted: str = "") -> int:
@@ -93,7 +90,7 @@ def find_text(sample: Sample, wanted: str = "") -> int:
     if len(known) == 1 or len(scores) == 1:  # tweets such as "NA" or "007"
         return known[0] if known else 0
     raise TweetgenError(
-        f"{sample.file_name} has no column that is plainly the tweets (found: {_list(sample)}). "
+        f"{sample.file_name} has no column that is plainly the tweets (found: {sample.listed()}). "
         "Name it with --text_column."
     )
 
@@ -124,7 +121,8 @@ def _refuse_rivals(sample: Sample, best: int, rivals: list[int]) -> None:
     """Raise TweetgenError if columns of the same rank differ and look as good."""
     differing = [index for index in rivals if sample.columns[index] != sample.columns[best]]
     if differing:
-        names = " and ".join(sample.shown(index) for index in sorted([best, *differing]))
+        shown = [repr(name) if name else str(place) for place, name in enumerate(sample.names, 1)]
+        names = " and ".join(shown[index] for index in sorted([best, *differing]))
         raise TweetgenError(
             f"{sample.file_name} has several columns that could be the tweets: {names}. "
             f"Choose with --text_column, such as --text_column {best + 1} by position."
@@ -135,7 +133,7 @@ def _named_column(sample: Sample, wanted: str) -> int:
     """The column of that name, or failing that, at that position from 1."""
     for fold in (str, lambda name: name.strip(" \ufeff").casefold()):
         found = [index for index, name in enumerate(sample.names) if fold(name) == fold(wanted)]
-        if len(found) > 1 and any(sample.columns[i] != sample.columns[found[0]] for i in found):
+        if any(sample.columns[index] != sample.columns[found[0]] for index in found):
             places = " and ".join(str(index + 1) for index in found)
             raise TweetgenError(
                 f"{sample.file_name} has {len(found)} columns called {wanted!r}. "
@@ -146,49 +144,37 @@ def _named_column(sample: Sample, wanted: str) -> int:
     if wanted.isdecimal() and 1 <= int(wanted) <= len(sample.columns):
         return int(wanted) - 1
     raise TweetgenError(
-        f"{sample.file_name} has no column {wanted!r} (found: {_list(sample)}). "
+        f"{sample.file_name} has no column {wanted!r} (found: {sample.listed()}). "
         "Give one of these with --text_column."
     )
-
-
-def _list(sample: Sample) -> str:
-    """The columns for a message, 300 characters at most."""
-    if not any(sample.names):
-        return f"no header, columns 1 to {len(sample.columns)}"
-    names = ", ".join(name.strip() for name in sample.names)
-    return names if len(names) <= 300 else names[:299] + "…"
 
 
 def find_date(sample: Sample, is_needed: bool) -> tuple[int, str]:
     """The index of the column of dates and the order of its numbers; (-1, "") if there is none.
 
-    Raises:
-        TweetgenError: dates are needed, and there are none, or they can be read in two ways.
+    A TweetgenError if dates are needed and there are none, or they can be read in two ways.
     """
-    order_of = {name: place for place, name in enumerate(DATE_NAMES)}
-    named = [(order_of.get(normalised(name), 99), i) for i, name in enumerate(sample.names)]
-    for place, index in sorted(named):
-        values = [value for value in sample.columns[index] if value.strip()]
-        # in a column of any other name a number may be an id
-        order = number_order(values)
-        dated = [
-            v
-            for v in values
-            if parse_date(v, order or "day") and (place < 99 or not NUMBER.fullmatch(v))
-        ]
-        if not values or len(dated) < 0.9 * len(values):
-            continue
-        if not order and any(map(NUMBERS.match, values)):
-            if not is_needed:
-                return -1, ""
-            raise TweetgenError(
-                f"the dates of {sample.file_name}, such as {values[0]!r}, can be read in two ways. "
-                "Leave out --since and --until, or write them as YYYY-MM-DD."
-            )
-        return index, order
-    if not is_needed:
-        return -1, ""
-    raise TweetgenError(
-        f"{sample.file_name} has no dates that can be read (found: {_list(sample)}). "
+    problem = (
+        f"{sample.file_name} has no dates that can be read (found: {sample.listed()}). "
         "Leave out --since and --until."
     )
+    places = {name: place for place, name in enumerate(DATE_NAMES)}
+    named = [(places.get(normalised(name), 99), index) for index, name in enumerate(sample.names)]
+    for place, index in sorted(named):
+        values = [value for value in sample.columns[index] if value.strip()]
+        order = number_order(values)
+        # in a column of any other name a number may be an id
+        may_be = values if place < 99 else [v for v in values if not NUMBER.fullmatch(v)]
+        num_dated = sum(parse_date(value, order or "day") is not None for value in may_be)
+        if not values or num_dated < 0.9 * len(values):
+            continue
+        if order or not any(map(NUMBERS.match, values)):
+            return index, order
+        problem = (
+            f"the dates of {sample.file_name}, such as {values[0]!r}, can be read in two ways. "
+            "Leave out --since and --until, or write them as YYYY-MM-DD."
+        )
+        break
+    if is_needed:
+        raise TweetgenError(problem)
+    return -1, ""

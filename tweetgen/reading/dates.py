@@ -18,9 +18,8 @@ YEAR_FIRST = re.compile(r"\s*(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")  # "201
 # "Wed Oct 10 20:19:24 +0000 2018", "Mon Apr 06 22:19:45 PDT 2009"
 YEAR_LAST = re.compile(r"\s*[A-Za-z]{3} ([A-Za-z]{3}) +(\d{1,2}) [\d:]{5,8} [+\-\w:]{1,6} (\d{4})")
 DAY_MONTH = re.compile(r"(?<!\d)(\d{1,2})[ -]([A-Za-z]{3})[a-z]{0,6},?[ -](\d{4})")  # "10 Oct 2018"
-MONTH_DAY = re.compile(
-    r"(?<![A-Za-z])([A-Za-z]{3})[a-z]{0,6} (\d{1,2}),? (\d{4})"
-)  # "Oct 10, 2018"
+# "Oct 10, 2018"
+MONTH_DAY = re.compile(r"(?<![A-Za-z])([A-Za-z]{3})[a-z]{0,6} (\d{1,2}),? (\d{4})")
 NUMBERS = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})(?!\d)")  # "14/2/17"
 EPOCH = re.compile(r"\s*(\d{10})(?:\d{3}|\.\d+)?\s*")  # seconds or milliseconds since 1970
 CLOCK = r" \d\d:\d\d:\d\d"
@@ -51,11 +50,7 @@ def parse_date(text: str, order: str = "") -> date | None:
 
 
 def parse_dates(texts: Any, order: str) -> Any:
-    """The days that texts name as datetime64[ns] (N,): midnight UTC of the day as it is written.
-
-    `texts` is a list or Arrow array of str. What cannot be read is NaT. Each day of a file is
-    parsed once.
-    """
+    """The days of texts (list or Arrow) as datetime64[ns] (N,), midnight UTC; NaT where unknown."""
     column = as_arrow(texts)
     if pa.compute.all(pa.compute.match_substring_regex(column, r"^\d{4}-")).as_py():
         column = pa.compute.utf8_slice_codeunits(column, 0, 11)

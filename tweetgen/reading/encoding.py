@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -16,29 +17,27 @@ FILLING = "\x00\x1a"  # what crashes and DOS leave at the end of a file
 # cp1252, with latin-1 for the five bytes that it leaves undefined.
 CP1252 = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256))
 
-BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it starts with
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it starts with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 CONTROL = re.compile(rb"[\x00-\x06\x0e-\x19\x1c-\x1f]")
-NOT_TEXT = {
-    b"%PDF": "a PDF",
-    b"SQLite format 3": "a database",
+NOT_TEXT = {  # by first bytes, in lower case
+    b"%pdf": "a PDF",
+    b"sqlite format 3": "a database",
     **{bytes((0x80, version)): "a Python pickle" for version in (2, 3, 4, 5)},
-    b"Rar!": "a RAR archive",
+    b"rar!": "a RAR archive",
     b"7z\xbc\xaf": "a 7-Zip (7z) archive",
     b"\x28\xb5\x2f\xfd": "a Zstandard file",
-    b"RDX2": "an R data file (.rda)",
-    b"RDX3": "an R data file (.rda)",
-    b"X\n\0\0\0": "an R data file (.rds)",
-    b"\x89HDF": "an HDF5 file",
-    b"Obj\x01": "an Avro file",
-    b"ORC": "an ORC file",
-    b"<!doctype html": "a web page",
-    b"<html": "a web page",
+    **dict.fromkeys((b"rdx2", b"rdx3"), "an R data file (.rda)"),
+    b"x\n\0\0\0": "an R data file (.rds)",
+    b"\x89hdf": "an HDF5 file",
+    b"obj\x01": "an Avro file",
+    b"orc": "an ORC file",
+    **dict.fromkeys((b"<!doctype html", b"<html"), "a web page"),
 }
 
 
@@ -48,10 +47,9 @@ class _Cp1252(codecs.IncrementalDecoder):
 
 
 class TextBlocks:
-    """The text of a stream, piece by piece, lines ending with LF: `for text in TextBlocks(...)`.
+    """The text of a stream, piece by piece, lines ending with LF.
 
-    UTF-8 until a byte shows that it is not; then, by all that was read so far, UTF-8 with some
-    damage or cp1252. `described` is the encoding by what has been read.
+    UTF-8 until a byte shows that it is not; then UTF-8 with some damage, or cp1252.
     """
 
     def __init__(self, stream: Any, start: bytes, wanted: str, name: str) -> None:
@@ -83,8 +81,8 @@ class TextBlocks:
 
     def __iter__(self) -> Iterator[str]:
         returns: bool | None = None
-        data: bytes | None = self._start
-        while data is not None:
+        following = iter(lambda: self._stream.read(BLOCK_BYTES), b"")
+        for data in chain([self._start], following, [b""]):
             text = self._decoded(data)
             if returns is None:
                 text = text.removeprefix("\ufeff")
@@ -96,7 +94,6 @@ class TextBlocks:
             self._line += text.count("\n")
             if text:
                 yield text
-            data = (self._stream.read(BLOCK_BYTES) or b"") if data else None
 
     def _decoded(self, data: bytes) -> str:
         """The text of a block, b"" at the end; TweetgenError if it is in another encoding."""
@@ -144,11 +141,11 @@ def _ends_with_returns(start: str) -> bool:
 
 def refuse_binary(sample: bytes, name: str) -> None:
     """Raise TweetgenError if a file is no text, by its first bytes."""
-    for magic, what in NOT_TEXT.items():
-        if sample[:100].lower().lstrip().startswith(magic.lower()):
-            raise TweetgenError(
-                f"{name} is {what}. Save the tweets as CSV, JSON or plain text and give that."
-            )
+    start = sample[:100].lower().lstrip()
+    if what := next((what for magic, what in NOT_TEXT.items() if start.startswith(magic)), ""):
+        raise TweetgenError(
+            f"{name} is {what}. Save the tweets as CSV, JSON or plain text and give that."
+        )
     body = sample.rstrip(FILLING.encode())
     allowed = 0.3 if _is_utf8(body) else 0.02  # UTF-8 with a null here and there is still text
     controls = list(CONTROL.finditer(body))
@@ -185,7 +182,7 @@ def _given(name: str, sample: bytes, source_name: str) -> str:
 
 def _marked(sample: bytes) -> str:
     """The encoding that a byte order mark, or UTF-16's null bytes, give away; "" if none."""
-    for mark, name in BYTE_ORDER_MARKS:
+    for mark, name in BYTE_ORDER_MARKS.items():
         if sample.startswith(mark):
             return name
     num_even, num_odd = sample[0::2].count(0), sample[1::2].count(0)
@@ -200,7 +197,5 @@ def as_arrow(texts: list[str]) -> pa.Array:
     try:
         return pa.array(texts, pa.large_string())
     except UnicodeEncodeError:
-        whole = [
-            text.encode("utf-16", "surrogatepass").decode("utf-16", "ignore") for text in texts
-        ]
-        return pa.array(whole, pa.large_string())
+        pairs = (text.encode("utf-16", "surrogatepass") for text in texts)
+        return pa.array([pair.decode("utf-16", "ignore") for pair in pairs], pa.large_string())

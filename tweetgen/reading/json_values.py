@@ -4,7 +4,7 @@ import ast
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice, pairwise
 from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
@@ -16,6 +16,10 @@ LOOK_AHEAD = 512  # characters that hold any opening of a value
 
 JSON_ARRAY = re.compile(r"\s*\[\s*[\[{\"\]]")
 JSON_OBJECT = re.compile(r"\s*\{\s*[\"}]")
+# The variables of X's archives, and those of them that hold a person's own tweets
+OWN_TWEETS = re.compile(
+    r"(?:tweets?|tweets_\d{4}_\d\d|community_tweets?|note_tweets?)(?:\.part\d+)?"
+)
 ARCHIVE_VARIABLE = re.compile(r"(?:window\.YTD|Grailbird\.data)\.([\w.]*)")
 BETWEEN = re.compile(rf"[\s,;\ufeff{FILLING}]*+")
 COMMENT = re.compile(r"\s*+(?://[^\n]*+\n|/\*(?s:.*?)\*/|(['\"])use strict\1;?)")
@@ -48,6 +52,17 @@ class Broken(NamedTuple):
     is_cut: bool  # the text ends in it
 
 
+def decoded(text: str) -> Any:
+    """The value that a whole text is in JSON; `Broken` if it is none."""
+    try:
+        return DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        return Broken(error.msg, True)
+    except (ValueError, RecursionError) as error:
+        too_long = isinstance(error, ValueError)
+        return Broken("a number too long" if too_long else "nested too deep", False)
+
+
 def format_of(text: str, is_complete: bool) -> str:
     """The format of a text by how it begins: archive, json or jsonl; "" if it is none."""
     while comment := COMMENT.match(text):
@@ -58,53 +73,34 @@ def format_of(text: str, is_complete: bool) -> str:
     if OBJECT_REPR.match(text) or PYTHON_START.match(lines[0] if lines else ""):
         return "jsonl"
     if JSON_ARRAY.match(text):
-        is_line = len(lines) > 1 and all(map(_is_json, lines[:2]))
-        return "jsonl" if is_line else "json"
-    if JSON_OBJECT.match(text) and len(lines) == 1:
-        return "json"
+        is_line = not any(isinstance(parse_value(line), Broken) for line in lines[:2])
+        return "jsonl" if is_line and len(lines) > 1 else "json"
     if JSON_OBJECT.match(text):
-        first = _is_json(lines[0].removesuffix(",").rstrip("\r,"))
-        second = len(lines) > 1 and JSON_OBJECT.match(lines[1]) is not None
-        return "jsonl" if first or (second and lines[0].strip() != "{") else "json"
-    sample = lines if is_complete else lines[:-1]
-    return "jsonl" if _are_strings("\n".join(sample[:100])) else ""
-
-
-def _is_json(line: str) -> bool:
-    return not isinstance(parse_value(line), Broken)
-
-
-def _are_strings(text: str) -> bool:
-    """Whether each line is a string of JSON, as jq writes them, some with an escaped character."""
-    lines = [line.strip(" \r\t,") for line in text.split("\n") if line.strip()]
-    if not lines or not all(line[:1] == '"' == line[-1:] for line in lines[:2]):
-        return False
-    try:
-        return "\\" in text and all(isinstance(json.loads(line), str) for line in lines)
-    except ValueError:
-        return False
+        first = not isinstance(parse_value(lines[0].removesuffix(",").rstrip("\r,")), Broken)
+        second = JSON_OBJECT.match("".join(lines[1:2])) and lines[0].strip() != "{"
+        return "jsonl" if len(lines) > 1 and (first or second) else "json"
+    # strings of JSON, as jq writes them, some with an escaped character
+    lines = [line.strip(" \r\t,") for line in (lines if is_complete else lines[:-1])[:100]]
+    are_quoted = all(line[:1] == '"' == line[-1:] for line in lines[:2])
+    are_strings = are_quoted and all(isinstance(decoded(line), str) for line in lines)
+    return "jsonl" if are_strings and "\\" in "".join(lines) else ""
 
 
 def lines_of_json(blocks: Iterable[str]) -> Iterator[tuple[Sequence[int], list[Any]]]:
     """The values of blocks of lines, one a line, and the lines they are on; `Broken` for some."""
-    first, pending = 1, ""
-    for block in blocks:
-        if pending:
-            yield _parsed_lines(pending, first, False)
-            first += pending.count("\n")
-        pending = block
-    yield _parsed_lines(pending, first, True)
+    first = 1
+    for block, following in pairwise(chain(blocks, [""])):
+        yield _parsed_lines(block, first, not following)
+        first += block.count("\n")
 
 
 def _parsed_lines(text: str, first: int, is_last: bool) -> tuple[Sequence[int], list[Any]]:
     body = text.rstrip(FILLING + "\n")
     num_lines = body.count("\n") + 1
-    try:  # all lines in one call: 2.5 times as fast as one by one
-        values = DECODER.decode("[" + body.replace("\n", ",") + "]")
-        if len(values) == num_lines and str not in set(map(type, values)):
-            return range(first, first + num_lines), values
-    except (ValueError, RecursionError):
-        pass
+    # all lines in one call: 2.5 times as fast as one by one
+    values = decoded("[" + body.replace("\n", ",") + "]")
+    if type(values) is list and len(values) == num_lines and str not in set(map(type, values)):
+        return range(first, first + num_lines), values
     may_be_cut = first + num_lines - 1 if is_last and not text.endswith("\n") else 0
     found: dict[int, Any] = {}
     for number, line in enumerate(body.split("\n"), first):
@@ -118,25 +114,18 @@ def _parsed_lines(text: str, first: int, is_last: bool) -> tuple[Sequence[int], 
 def parse_value(line: str) -> Any:
     """The value that one line holds, in JSON or a notation like it, or `Broken`."""
     line = line.strip(FILLING + " \r\t\ufeff").removesuffix(",")
-    try:
-        value = DECODER.decode(line)
-    except RecursionError:
-        return Broken("nested too deep", False)
-    except ValueError as error:
-        value = _other_notation(line)
-        if value is None:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else "a number too long"
-            return Broken(reason, isinstance(error, json.JSONDecodeError))
+    value = decoded(line)
+    if isinstance(value, Broken) and value.reason != "nested too deep":
+        other = _other_notation(line)
+        value = value if other is None else other
     return opened_string(value)
 
 
 def opened_string(value: Any) -> Any:
     """The value inside a string of JSON: "{\\"text\\": ...}" -> {"text": ...}."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        try:
-            return DECODER.decode(value.strip())
-        except (ValueError, RecursionError):
-            return value
+        inner = decoded(value.strip())
+        return value if isinstance(inner, Broken) else inner
     return value
 
 
@@ -150,12 +139,8 @@ def _other_notation(line: str) -> Any:
             return ast.literal_eval(line.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return None
-    if MONGO.search(line):
-        try:
-            return DECODER.decode(MONGO.sub(lambda match: match[1] or "null", line))
-        except (ValueError, RecursionError):
-            return None
-    return None
+    value = decoded(MONGO.sub(lambda match: match[1] or "null", line))
+    return None if isinstance(value, Broken) else value
 
 
 def _from_repr(line: str) -> Any:
@@ -171,20 +156,15 @@ def _from_repr(line: str) -> Any:
 
 
 class JsonStream:
-    """The values of a text of JSON, one after another: lists of lines and values.
-
-    Arrays at the top are opened, so that their elements come singly; so is {"data": [...]}.
-    """
+    """The values of a text of JSON, singly those in an array at its top or in {"data": [...]}."""
 
     def __init__(self, texts: Iterable[str], name: str) -> None:
         self._texts = iter(texts)
         self._name = name
         self._buffer = ""
         self._position = 0
-        self._line = 1  # at `_counted`
-        self._counted = 0
+        self._line = 1  # of the position
         self._is_script = False
-        self.assigned = ""  # the variable of a script: "window.YTD.tweets.part0"
 
     def __iter__(self) -> Iterator[list[tuple[int, Any]]]:
         values = self._values()
@@ -192,67 +172,67 @@ class JsonStream:
             yield batch
 
     def _values(self) -> Iterator[tuple[int, Any]]:
-        while self._skip() and self._buffer[self._position] not in '[{"':
-            yield self._count_lines(), Broken("no object or array", False)
+        while self._skip() not in ("", "[", "{", '"'):
+            yield self._line, Broken("no object or array", False)
             end = self._buffer.find("\n", self._position)
-            self._position = end if end >= 0 else len(self._buffer)
+            self._go_to(end if end >= 0 else len(self._buffer))
         closers: list[str] = []  # what ends the array or wrapper we are in
-        while self._skip():
-            start = self._buffer[self._position]
+        while start := self._skip():
             if closers and start == closers[-1]:
                 closers.pop()
                 self._position += 1
             elif closers == ["}"]:  # after the array of a wrapper: "meta": {...}
-                self._skip_member()
+                if not isinstance(self._value(), Broken) and self._skip() == ":":
+                    self._position += 1
+                    self._skip()
+                    self._value()
             elif not closers and (match := WRAPPER.match(self._buffer, self._position)):
                 closers = ["}", "]"]
-                self._position = match.end()
+                self._go_to(match.end())
             elif not closers and start == "[":
                 closers = ["]"]
                 self._position += 1
-            elif self._is_script and not closers and start not in "{[":
+            elif self._is_script and not closers and start != "{":
                 return  # "];\nmodule.exports = tweets;"
             else:
-                line = self._count_lines()
-                value = self._value()
+                line, value = self._line, self._value()
                 yield line, value
                 if isinstance(value, Broken):
                     return
 
-    def _skip(self) -> bool:
-        """Go to the next value or bracket; False at the end."""
+    def _go_to(self, position: int) -> None:
+        self._line += self._buffer.count("\n", self._position, position)
+        self._position = position
+
+    def _skip(self) -> str:
+        """Go to the next value or bracket; its first character, "" at the end."""
         while True:
             match = BETWEEN.match(self._buffer, self._position)
             assert match is not None  # it matches the empty string too
-            self._position = match.end()
+            self._go_to(match.end())
             if len(self._buffer) - self._position < LOOK_AHEAD and self._fill():
                 continue
             if comment := COMMENT.match(self._buffer, self._position):
-                self._position = comment.end()
+                self._go_to(comment.end())
                 continue
-            if not (match := ASSIGNMENT.match(self._buffer, self._position)):
-                return self._position < len(self._buffer)
-            self.assigned = self.assigned or match[1] or ""
-            self._is_script = True
-            self._position = match.end()
-            return True
+            if match := ASSIGNMENT.match(self._buffer, self._position):
+                variable = ARCHIVE_VARIABLE.fullmatch(match[1] or "")
+                if variable and not self._is_script and not OWN_TWEETS.fullmatch(variable[1]):
+                    raise TweetgenError(
+                        f"{self._name} holds {variable[1]}, not tweets. Give tweets.js instead."
+                    )
+                self._is_script = True
+                self._go_to(match.end())
+            return self._buffer[self._position : self._position + 1]
 
     def _fill(self, num_characters: int = 1) -> bool:
         """Take in so much more text; False at the end."""
-        self._count_lines()
         pieces = [self._buffer[self._position :]]
         num_wanted = len(pieces[0]) + num_characters
         while sum(map(len, pieces)) < num_wanted and (text := next(self._texts, "")):
             pieces.append(text)
-        self._buffer = "".join(pieces)
-        self._position = self._counted = 0
+        self._buffer, self._position = "".join(pieces), 0
         return len(pieces) > 1
-
-    def _count_lines(self) -> int:
-        """The line of the position."""
-        self._line += self._buffer.count("\n", self._counted, self._position)
-        self._counted = self._position
-        return self._line
 
     def _value(self) -> Any:
         """The value at the position, taking in as much text as it needs; `Broken` if it is cut."""
@@ -267,7 +247,7 @@ class JsonStream:
                 return self._cut_or_refused(error)
             if end == len(self._buffer) and self._fill():  # 12 may go on as 123
                 continue
-            self._position = end
+            self._go_to(end)
             return opened_string(value)
 
     def _goes_on(self, error: Exception) -> bool:
@@ -279,34 +259,21 @@ class JsonStream:
             return False
         if len(self._buffer) - self._position > MAX_VALUE:
             raise TweetgenError(
-                f"line {self._count_lines():,} of {self._name} begins a value of JSON of more than "
+                f"line {self._line:,} of {self._name} begins a value of JSON of more than "
                 f"{MAX_VALUE / 2**20:,.0f} MiB. Save its tweets as JSON lines and give that."
             )
         return True
 
     def _cut_or_refused(self, error: Exception) -> Any:
         """`Broken` for a value in which the text ends; TweetgenError for any other."""
-        line = self._count_lines()
+        line, reason = self._line, "nested or numbered too deep"
         if isinstance(error, json.JSONDecodeError):
-            rest = self._buffer[error.pos :].strip()
-            if not rest or (error.msg.startswith("Unterminated string") and "\n" not in rest):
+            rest, reason = self._buffer[error.pos :].strip(), error.msg
+            if not rest or (reason.startswith("Unterminated string") and "\n" not in rest):
                 self._position = len(self._buffer)
                 return Broken("cut", True)
             line += self._buffer.count("\n", self._position, error.pos)
-            reason = error.msg
-        else:
-            reason = "nested or numbered too deep"
         advice = "Correct or delete it."
         if MONGO.search(self._buffer, self._position, self._position + LOOK_AHEAD):
             advice = "It is a listing of the mongo shell: use mongoexport instead."
         raise TweetgenError(f"line {line:,} of {self._name} is not valid JSON ({reason}). {advice}")
-
-    def _skip_member(self) -> None:
-        """Pass over `"name": value` of an object."""
-        if isinstance(self._value(), Broken):
-            return
-        self._skip()
-        if self._buffer[self._position : self._position + 1] == ":":
-            self._position += 1
-            self._skip()
-            self._value()

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tweetgen.reading.columns import DATE_NAMES, OTHER_NAMES, TEXT_NAMES, normalised
 from tweetgen.reading.dates import parse_date
@@ -29,16 +29,12 @@ BELOW_HEADER = {
     re.compile("discrete|continuous|string|time|[dcst]"): 3,
     re.compile(" *:?-+:? *|"): 2,
 }
-DIGIT_RUN = re.compile("[0-9]+")
-LETTER_RUN = re.compile(r"[^\W\d_]+")
 QUOTED_FIELD = re.compile(r'"(?:[^"]++|"")*+"')
 MIN_ROWS = 3  # without a header, fewer rows than this prove nothing
 MAX_COLUMNS = 2000
 CHOOSING_LINES = 500
 MAX_PREAMBLE = 30  # lines above a header: "Report:,Bulk Mentions Download"
-MIN_TYPED_ROWS = 8  # fewer say nothing about the values of a column
 MIN_SHARE = 0.9  # of rows that must have the same number of fields
-LONG_NUMBER = 6  # digits: an id, which no line of a text begins with by chance
 
 
 class Row(NamedTuple):
@@ -57,11 +53,12 @@ class Layout(NamedTuple):
     rows: list[Row]
     rating: tuple[bool, bool, float]  # header known, plainly a table, share of rows that fit
 
-    def order(self) -> tuple[int, int]:
-        """How many rows are in order less the others, then how few columns there are."""
-        width = self.table.num_columns
-        fit = (row.strict and len(row.fields) == width for row in self.rows)
-        return sum(1 if fits else -1 for fits in fit), -width
+
+def _order(layout: Layout) -> tuple[Any, ...]:
+    """The better of two layouts: most rows in order less the others, then the fewest columns."""
+    width = layout.table.num_columns
+    fit = sum(row.strict and len(row.fields) == width for row in layout.rows)
+    return layout.rating, 2 * fit - len(layout.rows), -width
 
 
 def find_layout(
@@ -77,53 +74,40 @@ def find_layout(
     if in_cells := _is_in_cells(text):
         text = unwrapped(text)
     lines = text.split("\n")
-    declared = SEPARATOR_LINE.fullmatch(lines[0])
-    first = 1 if declared else 0
-    given = separator or (declared[1] if declared else "")
-    few, must = lines[: first + CHOOSING_LINES], must or bool(given)
-    whole = is_complete and few == lines
-    found = _layouts(few, first, given or SEPARATORS, whole, must, is_named)
+    if declared := SEPARATOR_LINE.fullmatch(lines[0]):
+        separator, lines[0] = separator or declared[1], ""
+    few, must = lines[:CHOOSING_LINES], must or bool(separator)
+    found = _layouts(few, separator or SEPARATORS, is_complete and few == lines, must, is_named)
     if not found:
         return None
     rough = max(found, key=lambda layout: (layout.rating, layout.table.num_columns))
-    found = _layouts(lines, first, rough.table.separator, is_complete, True, True)
-    best = max(found, key=lambda layout: (layout.rating, layout.order()))
-    return _below_header(best, first, in_cells)
+    best = max(_layouts(lines, rough.table.separator, is_complete, True, True), key=_order)
+    return _below_header(best, in_cells)
 
 
 def layout_of_rows(rows: list[list[str]]) -> Layout | None:
     """The layout of rows that are cells already, as of a spreadsheet."""
     found = [Row(line, "", row, True) for line, row in enumerate(rows) if any(row)]
     layout = _layout(found, Table(separator=","), True, True) if found else None
-    return layout and _below_header(layout, 0, False)
+    return layout and _below_header(layout, False)
 
 
 def _is_in_cells(text: str) -> bool:
     """Whether a spreadsheet put each row whole into one cell, below a header of many columns."""
     lines = [line for line in text[: 2**16].split("\n") if line.strip()][:CHOOSING_LINES]
-    if len(lines) < 2:
-        return False
-    head = unwrapped(lines[0]).strip("\r")
+    head = unwrapped("".join(lines[:1])).strip("\r")
     is_header = any(_num_known(head.split(separator)) > 1 for separator in SEPARATORS)
     cells = sum(ROW_IN_A_CELL.fullmatch(line) is not None for line in lines[1:])
     return is_header and cells > (len(lines) - 1) / 2
 
 
 def _layouts(
-    lines: list[str],
-    first: int,
-    separators: Sequence[str],
-    is_complete: bool,
-    must: bool,
-    is_named: bool,
+    lines: list[str], separators: Sequence[str], is_complete: bool, *how: bool
 ) -> list[Layout]:
-    """The layouts under which lines from `first` on are a table."""
-    return [
-        layout
-        for table in _candidates(lines[first:], separators)
-        if (rows := _rows(lines, first, table, is_complete))
-        and (layout := _layout(rows, table, must, is_named))
-    ]
+    """The layouts under which lines are a table."""
+    cut = [(table, _rows(lines, table, is_complete)) for table in _candidates(lines, separators)]
+    layouts = [_layout(rows, table, *how) for table, rows in cut if rows]
+    return [layout for layout in layouts if layout]
 
 
 def _candidates(lines: list[str], separators: Sequence[str]) -> Iterator[Table]:
@@ -142,23 +126,21 @@ def _candidates(lines: list[str], separators: Sequence[str]) -> Iterator[Table]:
             yield replace(table, backslash=True)
 
 
-def _rows(lines: list[str], first: int, table: Table, is_complete: bool) -> list[Row]:
+def _rows(lines: list[str], table: Table, is_complete: bool) -> list[Row]:
     """The rows of a sample but blank ones, their fields by the rules or, failing that, raw."""
-    found, open_line = find_records(lines[first:], table)
+    found, open_line = find_records(lines, table)
     records = [
-        (first + line, record.rstrip("\r"))
+        (line, record.rstrip("\r"))
         for line, record in found
         if not is_blank(record) and (is_complete or line < open_line)
     ]
-    fields = strict_fields([record for _, record in records], table)
-    if fields is not None:
-        return [Row(*record, row, True) for record, row in zip(records, fields, strict=True)]
-    return [_row(line, record, table) for line, record in records]
-
-
-def _row(line: int, record: str, table: Table) -> Row:
-    fields = strict_fields([record], table)
-    return Row(line, record, fields[0] if fields else record.split(table.separator), bool(fields))
+    each = strict_fields([record for _, record in records], table)
+    if each is None:
+        each = [(strict_fields([record], table) or [[]])[0] for _, record in records]
+    return [
+        Row(line, record, fields or record.split(table.separator), bool(fields))
+        for (line, record), fields in zip(records, each, strict=True)
+    ]
 
 
 def _layout(rows: list[Row], table: Table, must: bool, is_named: bool) -> Layout | None:
@@ -168,7 +150,6 @@ def _layout(rows: list[Row], table: Table, must: bool, is_named: bool) -> Layout
     head = tuple(cell if table.quoted else cell.strip('"') for cell in rows[0].fields)
     if len(head) > MAX_COLUMNS:
         return None
-
     num_wide = sum(len(row.fields) >= len(head) for row in body)
     num_known = _num_known(head)
     if num_known > 1 or (num_known and num_wide >= len(body) / 2):
@@ -178,8 +159,10 @@ def _layout(rows: list[Row], table: Table, must: bool, is_named: bool) -> Layout
     width, num_fitting = max(widths.items(), key=lambda item: (item[1], item[0]))
     share = num_fitting / len(rows)
     fits = share >= MIN_SHARE or (share >= 0.5 and width == min(widths))
+    one = rows[0]  # and a separator or quotes more than its fields have
+    is_quoted = one.strict and len(one.record) >= sum(map(len, one.fields)) + len(one.fields)
     is_small = is_named and share == 1 and width > 1 and len(rows) < MIN_ROWS
-    is_small = is_small and (len(rows) > 1 or _has_quoted_field(rows[0]))
+    is_small = is_small and (len(rows) > 1 or is_quoted)
     evident = fits and (is_small or _is_evident(rows, width, table.separator))
     if not must and not evident:
         return None
@@ -188,15 +171,9 @@ def _layout(rows: list[Row], table: Table, must: bool, is_named: bool) -> Layout
     return Layout(table, rows, (False, evident, share))
 
 
-def _has_quoted_field(row: Row) -> bool:
-    return row.strict and len(row.record) > sum(map(len, row.fields)) + len(row.fields) - 1
-
-
 def _below_preamble(rows: list[Row]) -> list[Row]:
     """The rows from a header of known names on, which all rows above are narrower than."""
-    if _num_known(rows[0].fields) > 1:
-        return rows
-    for index, row in enumerate(rows[1:MAX_PREAMBLE], 1):
+    for index, row in enumerate(rows[:MAX_PREAMBLE]):
         width = _filled(row)
         if _num_known(row.fields) > 1 and all(_filled(above) < width for above in rows[:index]):
             below = rows[index + 1 :]
@@ -264,23 +241,21 @@ def _has_header(head: list[str], rows: list[Row], width: int) -> bool:
     return max(words) >= 3 and len(head[words.index(max(words))].split()) == 1
 
 
-def _below_header(layout: Layout, first: int, in_cells: bool) -> Layout:
+def _below_header(layout: Layout, in_cells: bool) -> Layout:
     """The layout with the rows below the header, and with a name for each of their columns."""
-    table, rows, lines_above = layout.table, layout.rows, first
+    table, rows = layout.table, layout.rows
+    lines_above = rows[0].line
     if table.has_header:
         second = rows[1].fields if len(rows) > 1 else []
-        kinds = (
-            number for kind, number in BELOW_HEADER.items() if all(map(kind.fullmatch, second))
-        )
-        num_headers = next(kinds, 1) if len(second) > 1 and any(second) else 1
+        fitting = (size for kind, size in BELOW_HEADER.items() if all(map(kind.fullmatch, second)))
+        num_headers = next(fitting, 1) if len(second) > 1 and any(second) else 1
         last = rows[:num_headers][-1]
         rows, lines_above = rows[num_headers:], last.line + last.record.count("\n") + 1
-    numeric = bool(rows) and all(NUMBER.fullmatch(row.fields[0]) for row in rows)
     table = replace(
         table,
         names=_all_names(table, rows),
         header_lines=lines_above,
-        numeric_start=numeric,
+        numeric_start=bool(rows) and all(NUMBER.fullmatch(row.fields[0]) for row in rows),
         in_cells=in_cells,
     )
     return layout._replace(table=table, rows=rows)
@@ -301,100 +276,9 @@ def _all_names(table: Table, rows: list[Row]) -> tuple[str, ...]:
 def _are_row_numbers(rows: list[Row]) -> bool:
     """Whether rows begin with the numbers that R writes and gives no name: quoted, or in turn."""
     starts = [row.fields[0] for row in rows]
-    if not all(start.isdecimal() for start in starts):
+    numbers = [int(start) for start in starts if start.isdecimal()]
+    if len(numbers) < len(rows):
         return False
-    numbers = list(map(int, starts))
     if all(row.record.startswith('"') for row in rows):
         return numbers == sorted(set(numbers))
     return len(rows) >= 5 and numbers == list(range(numbers[0], numbers[0] + len(rows)))
-
-
-def with_text(layout: Layout, text: int, date: int, sample: str) -> Table:
-    """The finished table once its columns are known."""
-    table = replace(layout.table, text=text, date=date)
-    start = _row_start(layout.rows, table, sample)
-    multiline = start.endswith('"') or not _is_unquoted(layout.rows, table, sample)
-    return replace(table, row_start=start, multiline=multiline)
-
-
-def _is_unquoted(rows: list[Row], table: Table, text: str) -> bool:
-    """Whether the last column is all the rest of its line, separators and quotes included."""
-    if not table.text_is_last:
-        return False
-    joined = any(len(row.fields) > table.num_columns for row in rows)
-    lines = (line for line in text.split("\n") if line.strip())
-    return (
-        joined
-        and not any("\n" in row.record for row in rows)
-        and all(line.count(table.separator) >= table.text for line in lines)
-    )
-
-
-def _row_start(rows: Sequence[Row], table: Table, sample: str) -> str:
-    """The pattern of the columns before the text; "" if lines of a text could match it too."""
-    if not table.text:
-        return ""
-    # Where most texts are in quotes, other rows may be lines of a text whose quotes are its own.
-    mark = re.escape(table.separator)
-    opened = re.compile(rf'((?:"(?:[^"]|"")*"{mark}|[^"{mark}]*{mark}){{{table.text}}})"')
-    whole = [row for row in rows if row.strict and len(row.fields) == table.num_columns]
-    quoted = [row for row in whole if opened.match(row.record)]
-    is_quoted = len(quoted) > len(whole) / 2
-    fields = [row.fields[: table.text] for row in (quoted if is_quoted else whole)]
-    start = _start_pattern(fields, mark, is_quoted, [row.record for row in rows])
-    if start or table.in_cells:
-        return start
-    # Where no row keeps the rules, lines that open a text in quotes and begin alike are rows.
-    lines = sample.split("\n")[table.header_lines :]
-    openings = [match[1][:-1] for line in lines if (match := opened.match(line))]
-    fields = strict_fields(openings, table) or []
-    alike = [row for row in fields if any(map(_is_alike, row, fields[0]))]
-    start = _start_pattern(alike, mark, True, lines)
-    return start if start.endswith('"') else ""
-
-
-def _is_alike(value: str, first: str) -> bool:
-    """Whether two cells are of one shape with digits."""
-    shapes = {DIGIT_RUN.sub("0", LETTER_RUN.sub("a", cell.strip())) for cell in (value, first)}
-    return len(shapes) == 1 and "0" in shapes.pop()
-
-
-def _start_pattern(
-    fields: list[list[str]], mark: str, is_quoted: bool, records: Sequence[str]
-) -> str:
-    """The pattern of these columns before a text, with its quote where it always has one.
-
-    "" if they are too few or too vague to tell rows from lines of a text.
-    """
-    patterns, num_sure = [], 0
-    for values in zip(*fields, strict=True):
-        kinds = (_few_shapes, _few_values) if is_quoted else (_few_values, _few_shapes)
-        pattern = kinds[0](values) or kinds[1](values)
-        num_sure += 2 if f"{{{LONG_NUMBER}," in pattern else pattern != ""
-        patterns.append(f'"?(?:{pattern})"?' if pattern else f"[^{mark}]*+")
-    start = "".join(pattern + mark for pattern in patterns)
-    if is_quoted and all(re.match(f'{start}(?!")', record) is None for record in records):
-        start, num_sure = f'{start}"', num_sure + (num_sure > 0)
-    is_long = any(f"{{{LONG_NUMBER}," in pattern for pattern in patterns)
-    is_sure = num_sure >= 2 and len(fields) >= (MIN_ROWS if is_long else MIN_TYPED_ROWS)
-    return start if is_sure else ""
-
-
-def _few_values(values: Sequence[str]) -> str:
-    """`0|4` for a column of labels, "" for any other."""
-    distinct = {value.strip() for value in values}
-    if len(distinct) > 20 or len(distinct) > len(values) / 4:
-        return ""
-    return "|".join(sorted(re.escape(value) for value in distinct))
-
-
-def _few_shapes(values: Sequence[str]) -> str:
-    r"""`\d{4,}\-\d{2,}\-\d{2,}` for dates, `\d{6,}` for ids, "" for a column of anything else."""
-    shapes = set()
-    for value in values:
-        letters = LETTER_RUN.sub(lambda _: r"[^\W\d_]+", re.escape(value.strip()))
-        digits = DIGIT_RUN.sub(lambda run: rf"\d{{{min(len(run[0]), LONG_NUMBER)},}}", letters)
-        shapes.add(digits)
-        if len(shapes) > 8 or not DIGIT_RUN.search(letters):
-            return ""
-    return "|".join(sorted(shapes))

@@ -1,7 +1,6 @@
 """Text whose bytes were once read in the wrong encoding: "donâ€™t", "don‰Ûªt", "don\x92t".
 
-Tweets are too short to be judged one by one: "Ã©" may be meant. A file is judged as a whole, by a
-sample of its tweets, and then every tweet in it is repaired the same way.
+Tweets are too short to be judged one by one: a file is judged by a sample, then all are repaired.
 """
 
 import functools
@@ -52,20 +51,19 @@ class Family:
 
     @functools.cached_property
     def broken(self) -> re.Pattern[str]:
-        """What of a text shows the damage."""
-        return re.compile("|".join(self._passages()))
-
-    def _passages(self) -> Iterable[str]:
-        """The patterns of what is broken; "_" may stand for a lost byte of an emoji or symbol."""
+        """What of a text shows the damage; "_" may stand for a lost byte of an emoji or symbol."""
         tail = self._showing(TAIL)
-        for number, lead in enumerate(self.leads, start=1):
-            yield f"[{self._showing(lead)}][{tail}]{{{number}}}"
+        found = [
+            f"[{self._showing(lead)}][{tail}]{{{number}}}"
+            for number, lead in enumerate(self.leads, start=1)
+        ]
         if len(self.leads) == len(LEADS):
             emoji = f"[{self._showing([0xF0])}][{self._showing([0x9F])}]"
-            yield rf"{emoji}[{tail}_\ufffd]{{0,2}}"
-        yield from map(re.escape, sorted(self.meaning, key=len, reverse=True))
+            found.append(rf"{emoji}[{tail}_\ufffd]{{0,2}}")
+        found += map(re.escape, sorted(self.meaning, key=len, reverse=True))
         if "_" in self.byte_of:
-            yield rf"[{self._showing([0xE2])}][{tail}_\ufffd]{{1,2}}"
+            found.append(rf"[{self._showing([0xE2])}][{tail}_\ufffd]{{1,2}}")
+        return re.compile("|".join(found))
 
     def _showing(self, wanted: Iterable[int]) -> str:
         return "".join(re.escape(shown) for shown, byte in self.byte_of.items() if byte in wanted)
@@ -82,10 +80,7 @@ class Family:
             return "" if is_lost else passage[0]
 
     def num_signs(self, text: str) -> int:
-        """How many passages of a text this damage explains and no healthy text would have.
-
-        -1 if the text is Japanese, in which the signs of some families are letters.
-        """
+        """How many passages of a text only this damage explains; -1 if it is Japanese."""
         if self.sign:
             rest, number = self.sign.subn("", text)
             return -1 if CJK_LETTER.search(rest) else number
@@ -95,10 +90,7 @@ class Family:
 
 
 def _through_mac_roman(shown: Mapping[int, str]) -> dict[int, str]:
-    """How bytes that showed like this show after being saved as Mac-Roman and read as cp1252.
-
-    Bytes are missing whose character Mac-Roman does not know: "_" was saved instead.
-    """
+    """How bytes that showed like this show after being saved as Mac-Roman and read as cp1252."""
     saved = {byte: character.encode("mac-roman", "ignore") for byte, character in shown.items()}
     kept = {byte: character for byte, character in shown.items() if ord(character) in UNDEFINED}
     return {byte: CP1252[code[0]] for byte, code in saved.items() if code} | kept
@@ -193,10 +185,7 @@ def detect(sample: Iterable[str]) -> str:
 
 
 def repair(text: str, family: str) -> str:
-    """The text as it was before the damage that the named family did; lost characters are left out.
-
-    repair("donâ€™t", "UTF-8 read as cp1252") -> "don’t". The family "" leaves a text as it is.
-    """
+    """The text as it was before the damage of that family, without lost characters."""
     if not family or text.isascii():
         return text
     damage = FAMILIES[family]
@@ -236,15 +225,14 @@ class Mending(NamedTuple):
         if self.are_marked:
             text = MARK.sub("", text).strip()
         text = repair(text, self.family)
-        return text if text.isascii() else C1.sub(lambda match: CP1252[ord(match[0])], text)
+        return C1.sub(lambda match: CP1252[ord(match[0])], text)
 
 
 def mending(sample: list[str]) -> Mending:
     """What has to be mended in a file with these first texts."""
     num_reprs = sum(PYTHON_REPR.fullmatch(text) is not None for text in sample)
     num_marked = sum(MARK.match(text) is not None for text in sample)
-    half = len(sample) / 2
-    return Mending(detect(sample), num_reprs > half, num_marked > half)
+    return Mending(detect(sample), *(2 * num > len(sample) for num in (num_reprs, num_marked)))
 
 
 def from_repr(text: str) -> str:

@@ -35,18 +35,35 @@ SKELETON_SHARE = 0.9
 STRUCTURE_SHARE = 0.5
 
 
-def has_marks(text: str) -> bool:
-    """Whether the marks of a training file stand between the texts, not in one of them.
+def line_blocks(pieces: Iterable[str], name: str) -> Iterator[str]:
+    """The text cut anew, so that each block but the last ends where a line ends."""
+    rest = ""
+    for piece in pieces:
+        if not rest and piece.endswith("\n"):  # as nearly always: nothing to copy
+            yield piece
+            continue
+        end = piece.rfind("\n") + 1
+        if end:
+            yield rest + piece[:end]
+            rest = ""
+        rest += piece[end:]
+        if len(rest) > MAX_RECORD:
+            raise TweetgenError(
+                f"{name} has a row of more than 16 MiB. Check it, or give --format."
+            )
+    if rest:
+        yield rest
 
-    They do where they fill lines, or where as many lines as a tenth begin or end with one.
-    """
+
+def has_marks(text: str) -> bool:
+    """Whether marks fill lines, or as many lines as a tenth begin or end with one."""
     num_marks = sum(1 for _ in MARK.finditer(text))
     if not num_marks or re.search(rf'"(?:{MARK.pattern})', text):  # in the cells of a table
         return False
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    num_alone = sum(MARK.fullmatch(line) is not None for line in lines)
     num_at_edges = sum(TOKEN_AT_EDGE.search(line) is not None for line in lines)
     is_usual = num_at_edges >= len(lines) / 10 or num_marks >= len(lines) / 2
+    num_alone = sum(MARK.fullmatch(line) is not None for line in lines)
     return num_alone > 1 or (num_marks > 1 and is_usual) or bool(MARK.match(text.lstrip()))
 
 
@@ -71,39 +88,29 @@ def lines_of(blocks: Iterable[str]) -> Iterator[list[str]]:
         yield [line.rstrip("\r") for line in lines if line.strip()]
 
 
-def is_mostly_json(text: str) -> bool:
-    """Whether most lines are plainly of JSON or of Python."""
+def looks_like(what: str, text: str) -> bool:
+    """Whether most lines of a text are plainly of some kind of `STRUCTURES`."""
     lines = [line for line in text.split("\n") if line.strip()]
-    pattern = STRUCTURES["JSON or Python"]
-    return sum(pattern.match(line) is not None for line in lines) > STRUCTURE_SHARE * len(lines)
+    num_alike = sum(STRUCTURES[what].match(line) is not None for line in lines)
+    return num_alike > STRUCTURE_SHARE * len(lines) and (num_alike > 1 or what in SURE)
 
 
 def refuse_structure(text: str, name: str) -> None:
-    """Raise TweetgenError if lines are plainly parts of some notation, not sentences.
-
-    No format is known here: it is enough that most lines begin like code or data, or that nearly
-    all share one skeleton, such as `0-0-0 0:` before the text of a log.
-    """
+    """Raise TweetgenError if most lines begin like code or data, or nearly all by one skeleton."""
     lines = [line for line in text.split("\n") if line.strip()]
-    for what, pattern in STRUCTURES.items():
-        num_alike = sum(pattern.match(line) is not None for line in lines)
-        if num_alike > STRUCTURE_SHARE * len(lines) and (num_alike > 1 or what in SURE):
-            _refuse(name, f"looks like {what}, not like lines of text")
-    if len(lines) < MIN_LINES:
-        return
+    kind = next((kind for kind in STRUCTURES if looks_like(kind, text)), "")
+    problem = f"looks like {kind}, not like lines of text" if kind else ""
     for num_signs in range(1, MAX_SIGNS + 1):
         skeletons = Counter(_skeleton(line, num_signs) for line in lines)
         del skeletons[""]
         num_alike = sum(number for _, number in skeletons.most_common(MAX_SKELETONS))
-        if num_alike >= SKELETON_SHARE * len(lines):
-            _refuse(name, f"has lines that all begin like {lines[0][:40]!r}")
-
-
-def _refuse(name: str, what: str) -> None:
-    raise TweetgenError(
-        f"{name} {what}. Convert it to CSV or JSON with a column 'text', or, if each line is a "
-        "tweet as it is, give --format txt."
-    )
+        if len(lines) >= MIN_LINES and num_alike >= SKELETON_SHARE * len(lines):
+            problem = problem or f"has lines that all begin like {lines[0][:40]!r}"
+    if problem:
+        raise TweetgenError(
+            f"{name} {problem}. Convert it to CSV or JSON with a column 'text', or, if each line "
+            "is a tweet as it is, give --format txt."
+        )
 
 
 def _skeleton(line: str, num_signs: int) -> str:

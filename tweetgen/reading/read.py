@@ -1,15 +1,12 @@
 """Raw tweets out of whatever file people have, as one pandas DataFrame.
 
-CSV, TSV, JSON in any nesting, plain text, X archives, spreadsheets, Parquet and Feather, each of
-them compressed or not. What cannot be read safely is a TweetgenError with its line, never a
-silently wrong column.
+What cannot be read safely is a TweetgenError with its line, never a silently wrong column.
 """
 
 import html
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,14 +30,10 @@ Tell = Callable[[str], None]
 
 
 def read(paths: Sequence[str], settings: ReadingSettings, tell: Tell) -> pd.DataFrame:
-    """The tweets of all files, in their order.
+    """The tweets of all files, in their order; TweetgenError for one that cannot be read safely.
 
-    Columns: `text` (str), `date` (datetime64[ns, UTC]: midnight of the day as it is written; NaT
-    if unknown), `source` (category: the file's name), `repaired` (bool: wrong characters in the
-    text were mended).
-
-    Raises:
-        TweetgenError: a file that cannot be read safely.
+    Columns: `text` (str), `date` (datetime64[ns, UTC]: midnight of the day as it is written, or
+    NaT), `source` (category: the file's name), `repaired` (bool: wrong characters were mended).
     """
     since, until = limit(settings.since, "--since"), limit(settings.until, "--until")
     if since and until and since > until:
@@ -56,19 +49,18 @@ def _read_path(path: str, settings: ReadingSettings, tell: Tell) -> Iterator[pd.
     with opened(path) as members:
         parts, notes, others = tweets_of(members)
         if parts and settings.format in ("auto", "archive"):
-            yield _read_members(parts, shown(path), settings, tell, notes)
-            unread = [m.inside.rpartition("/")[2] for m in members if m not in parts + notes]
-            unread = sorted(name for name in unread if name.endswith(".js"))
-            if unread:
+            yield from _read_members(parts, shown(path), settings, tell, notes)
+            rest = [m.inside.rpartition("/")[2] for m in members if m not in parts + notes]
+            if unread := sorted(name for name in rest if name.endswith(".js")):
                 more = len(unread) - MAX_NAMES_TOLD
                 names = ", ".join(unread[:MAX_NAMES_TOLD])
                 tell(f"  not read: {names}" + (f" and {more} more" if more > 0 else ""))
         elif len(others) > MAX_LINES_TOLD:
             name = f"{shown(path)}, {len(others):,} files"
-            yield _read_members(others, name, settings, tell)
+            yield from _read_members(others, name, settings, tell)
         elif others:
             for member in others:
-                yield _read_members([member], member.name, settings, tell)
+                yield from _read_members([member], member.name, settings, tell)
         else:
             raise TweetgenError(
                 f"{path} is a folder or zip without tweets. Give the files, or an X archive."
@@ -76,29 +68,25 @@ def _read_path(path: str, settings: ReadingSettings, tell: Tell) -> Iterator[pd.
 
 
 def _read_members(
-    members: Iterable[Member],
+    members: Sequence[Member],
     name: str,
     settings: ReadingSettings,
     tell: Tell,
-    notes: Iterable[Member] | None = None,
-) -> pd.DataFrame:
-    """The tweets of files that count as one; says what they were read as.
-
-    `notes` are the files of an X archive's long posts.
-    """
+    notes: Sequence[Member] | None = None,
+) -> list[pd.DataFrame]:
+    """The tweets of files that count as one, `notes` being an X archive's long posts."""
     posts = _LongPosts(notes or (), settings)
-    frames, kinds, said = [], [], Counter[str]()
+    found: list[tuple[pd.DataFrame, str]] = []
+    said: Counter[str] = Counter()
     for member in members:
         with open_stream(member) as stream:
             parts = parts_of(stream, member.name, settings, is_archive=notes is not None)
-            if collected := _collect(parts, name, said, posts):
-                frames.append(collected[0])
-                kinds.append(collected[1])
-    if not frames:  # an archive has empty files beside others
+            found += _collect(parts, name, said, posts)
+    if not found:  # an archive has empty files beside others
         raise TweetgenError(f"{name} holds no tweets. Give a file with tweets.")
-    num_tweets, num_joined = sum(map(len, frames)), said.pop("", 0)
+    frames, num_joined = [frame for frame, _ in found], said.pop("", 0)
     # airline.csv: CSV, UTF-8, column 'text', 14,640 tweets
-    tell(f"{name}: {kinds[0]}, {num_tweets:,} tweets")
+    tell(f"{name}: {found[0][1]}, {sum(map(len, frames)):,} tweets")
     if num_joined:
         tell(f"  {num_joined:,} rows had unquoted separators in the text")
     if said:
@@ -108,7 +96,7 @@ def _read_members(
         tell(f"  {len(posts.used):,} long posts are in full, from note-tweet.js")
     if num_unused := len(posts.whole) - len(posts.used):
         tell(f"  not read: {num_unused:,} long posts of note-tweet.js without a tweet")
-    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    return frames
 
 
 def _counted(kind: str, number: int) -> str:
@@ -127,15 +115,11 @@ class _LongPosts:
         for member in members:
             with open_stream(member) as stream:
                 for part in parts_of(stream, member.name, settings, is_archive=True):
-                    self.whole.update((self._start(text), text) for text in part.texts)
-
-    @staticmethod
-    def _start(text: str) -> str:
-        return " ".join(LEADING_NAMES.sub("", text).split())[:START_CHARACTERS]
+                    self.whole.update((_start(text), text) for text in part.texts)
 
     def full(self, text: str) -> str:
         """The long post that a tweet is the start of; the tweet itself if there is none."""
-        start = self._start(html.unescape(text))
+        start = _start(html.unescape(text))
         longer = self.whole.get(start, "")
         if not longer or len(longer) < len(text.rpartition("…")[0] or text):
             return text
@@ -144,27 +128,25 @@ class _LongPosts:
         return longer if longer[:1] == "@" or not names else names[0] + longer
 
 
+def _start(text: str) -> str:
+    return " ".join(LEADING_NAMES.sub("", text).split())[:START_CHARACTERS]
+
+
 def _collect(
     parts: Iterable[Part], name: str, said: Counter[str], posts: _LongPosts
-) -> tuple[pd.DataFrame, str] | None:
-    """The parts of a file as one table, and what it was read as; None if there are none.
-
-    Characters are mended by what the first texts show. `said` takes what was left out and, under
-    "", the rows with unquoted separators.
-    """
-    columns, kind = [], ""
-    days: list[Any] = []  # or how many are unknown
+) -> Iterator[tuple[pd.DataFrame, str]]:
+    """The parts of a file, if any, as one table of mended texts, and what it was read as."""
+    columns, days, kind = [], [], ""
     for part in parts:
         texts = [posts.full(text) for text in part.texts] if posts.whole else part.texts
         columns.append(as_arrow(texts))
+        # how many are unknown, or the days
         days.append(parse_dates(part.dates, part.date_order) if part.dates else len(texts))
-        said.update(part.left_out)
-        said[""] += part.num_joined
+        said.update(part.counts)
         kind = part.kind()
     if not columns:
-        return None
-    sample = pa.chunked_array(columns).slice(0, mojibake.SAMPLE_TEXTS).to_pylist()
-    mend = mojibake.mending(sample)
+        return
+    mend = mojibake.mending(pa.chunked_array(columns).slice(0, mojibake.SAMPLE_TEXTS).to_pylist())
     mended = [mend.apply(columns.pop(0)) for _ in range(len(columns))]
     text = pa.chunked_array([column for column, _ in mended])
     known = [np.full(d, "NaT", "datetime64[ns]") if isinstance(d, int) else d for d in days]
@@ -176,4 +158,4 @@ def _collect(
             "repaired": np.concatenate([changed for _, changed in mended]),
         }
     )
-    return frame, kind + (f", mojibake ({mend.family})" if mend.family else "")
+    yield frame, kind + (f", mojibake ({mend.family})" if mend.family else "")

@@ -10,24 +10,15 @@ import pandas as pd
 from tweetgen.errors import TweetgenError
 
 PARQUET, FEATHER, EXCEL, OLD_EXCEL, ODS = "Parquet", "Feather", "Excel", "old Excel", "ODS"
-ENGINES = {EXCEL: "openpyxl", OLD_EXCEL: "xlrd", ODS: "odf"}
+MAGIC = {b"PAR1": PARQUET, b"ARROW1": FEATHER, b"FEA1": FEATHER, b"\xd0\xcf\x11\xe0": OLD_EXCEL}
 PACKAGES = {OLD_EXCEL: "xlrd", ODS: "odfpy", EXCEL: "openpyxl"}
+ENGINES: dict[str, Any] = PACKAGES | {ODS: "odf"}
 
 
 def kind_of(start: bytes, name: str) -> str:
-    """What kind of sheet a file is by its first bytes; "" if it is none.
-
-    Raises:
-        TweetgenError: it is an office document that holds no table.
-    """
-    if start.startswith(b"PAR1"):
-        return PARQUET
-    if start.startswith((b"ARROW1", b"FEA1")):
-        return FEATHER
-    if start.startswith(b"\xd0\xcf\x11\xe0"):
-        return OLD_EXCEL
+    """What kind of sheet a file is by its first bytes; "" if it is none."""
     if not start.startswith(b"PK\x03\x04"):
-        return ""
+        return next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), "")
     if b"Index/" in start and b".iwa" in start:
         raise TweetgenError(
             f"{name} is a document of Apple Numbers. Export it as CSV and give that."
@@ -40,17 +31,9 @@ def kind_of(start: bytes, name: str) -> str:
 
 
 def read(kind: str, content: bytes, name: str) -> tuple[list[list[str]], list[str]]:
-    """The rows, their header first, and the names of sheets that are not read.
-
-    Of several sheets the longest is read, and those that begin like it.
-
-    Raises:
-        TweetgenError: a package is missing, or the file is damaged.
-    """
+    """The rows of the longest sheet, and those that begin like it; the names of the others."""
     try:
-        if kind in ENGINES:
-            return _spreadsheet(content, ENGINES[kind])
-        return _column_file(content, kind), []
+        return _rows(kind, io.BytesIO(content))
     except ImportError:
         raise TweetgenError(
             f"{name} needs the package {PACKAGES[kind]}: pip install {PACKAGES[kind]}, "
@@ -63,22 +46,17 @@ def read(kind: str, content: bytes, name: str) -> tuple[list[list[str]], list[st
         ) from error
 
 
-def _spreadsheet(content: bytes, engine: Any) -> tuple[list[list[str]], list[str]]:
+def _rows(kind: str, file: io.BytesIO) -> tuple[list[list[str]], list[str]]:
+    """All cells as text, and the names of sheets that are not read."""
+    if kind not in ENGINES:
+        read_file = pd.read_parquet if kind == PARQUET else pd.read_feather
+        frame = read_file(file, dtype_backend="pyarrow")
+        return [list(map(str, frame.columns)), *_cells(frame)], []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries about themselves and about styles
-        frames = pd.read_excel(
-            io.BytesIO(content),
-            sheet_name=None,
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-            engine=engine,
-        )
-    sheets = {
-        str(name): [[_shown(cell) for cell in row] for row in frame.to_numpy().tolist()]
-        for name, frame in frames.items()
-    }
+        as_text: Any = {"dtype": str, "keep_default_na": False, "na_filter": False}
+        frames = pd.read_excel(file, None, header=None, engine=ENGINES[kind], **as_text)
+    sheets = {str(name): _cells(frame) for name, frame in frames.items()}
     longest = max(sheets.values(), key=len)
     rows, unread = list(longest), []
     for name, sheet in sheets.items():
@@ -91,16 +69,7 @@ def _spreadsheet(content: bytes, engine: Any) -> tuple[list[list[str]], list[str
     return rows, unread
 
 
-def _column_file(content: bytes, kind: str) -> list[list[str]]:
-    read_file = pd.read_parquet if kind == PARQUET else pd.read_feather
-    frame = read_file(io.BytesIO(content), dtype_backend="pyarrow")
-    columns = [frame.iloc[:, place].tolist() for place in range(frame.shape[1])]
-    rows = [[_shown(cell) for cell in row] for row in zip(*columns, strict=True)]
-    return [[str(name) for name in frame.columns], *rows]
-
-
-def _shown(cell: Any) -> str:
-    """A cell as text; an empty one is "" and not a missing value."""
-    if isinstance(cell, str):
-        return cell
-    return "" if cell is None or cell is pd.NA or cell != cell else str(cell)
+def _cells(frame: pd.DataFrame) -> list[list[str]]:
+    """The rows of a frame as text; an empty cell is "" and not a missing value."""
+    filled = frame.astype(object).where(frame.notna(), "")
+    return [list(map(str, row)) for row in filled.to_numpy().tolist()]

@@ -3,11 +3,10 @@
 import csv
 import functools
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import Any, NamedTuple
 
 from tweetgen.errors import TweetgenError
 from tweetgen.reading.encoding import FILLING, MAX_RECORD
@@ -44,34 +43,22 @@ class Table:
     def num_columns(self) -> int:
         return len(self.names)
 
-    @property
-    def text_is_last(self) -> bool:
-        return self.text == self.num_columns - 1
 
-
-class Rows(NamedTuple):
-    """What a block of a table holds."""
-
-    texts: Any  # list of str, or Arrow's
-    dates: Any  # one for each text, if the table has a date column, else empty
-    num_joined: int = 0  # rows whose last column held unquoted separators
-    num_headers: int = 0  # copies of the header among the rows, as in files that were joined
+Rows = tuple[list[str], list[str], Counter[str]]  # texts; their dates, if any; rows by oddity
 
 
 def read_rows(blocks: Iterable[str], table: Table, name: str) -> Iterator[Rows]:
     """The texts and dates of a table from blocks of its text, whole lines but for the last.
 
-    Raises:
-        TweetgenError: with its line, a row that cannot be read safely.
+    Counted are repeated headers, as in files that were joined, and under "" the rows whose last
+    column held unquoted separators. A row that cannot be read safely is a TweetgenError.
     """
     skip, line = table.header_lines, 1
     rest: list[str] = []
     for block, following in pairwise(chain(blocks, [""])):
         text = block if following else block.rstrip(FILLING)
         text = (unwrapped(text) if table.in_cells else text).removesuffix("\n")
-        if text.count("\r") != text.count("\r\n"):
-            text = LONE_RETURN.sub(RETURN_MARK, text)
-        lines = rest + text.split("\n")
+        lines = rest + LONE_RETURN.sub(RETURN_MARK, text).split("\n")
         skipped = min(skip, len(lines))
         skip, line, lines = skip - skipped, line + skipped, lines[skipped:]
         records, open_line = find_records(lines, table)
@@ -99,7 +86,8 @@ def unwrapped(text: str) -> str:
 
 def _parsed(records: list[tuple[int, str]], table: Table, line: int, name: str) -> Rows:
     """What records hold, the lines of the file counted from `line` on."""
-    rows, num_joined = strict_fields([record for _, record in records], table), 0
+    counts: Counter[str] = Counter()
+    rows = strict_fields([record for _, record in records], table)
     rows = rows and [row for row in rows if row]  # blank lines
     if rows is None or not set(map(len, rows)) <= {table.num_columns}:
         parsed = [
@@ -107,13 +95,13 @@ def _parsed(records: list[tuple[int, str]], table: Table, line: int, name: str) 
             for index, record in records
             if not is_blank(record)
         ]
-        rows, num_joined = [row for row, _ in parsed], sum(joined for _, joined in parsed)
-    num_rows, head = len(rows), list(table.names)
-    if table.has_header:
+        rows, counts[""] = [row for row, _ in parsed], sum(joined for _, joined in parsed)
+    head = list(table.names)
+    if table.has_header and head in rows:
+        counts["repeated header"] = rows.count(head)
         rows = [row for row in rows if row != head]
     texts = [row[table.text].replace(RETURN_MARK, "\r") for row in rows]
-    dates = [row[table.date] for row in rows] if table.date >= 0 else []
-    return Rows(texts, dates, num_joined, num_rows - len(rows))
+    return texts, [row[table.date] for row in rows if table.date >= 0], counts
 
 
 def strict_fields(records: list[str], table: Table) -> list[list[str]] | None:
@@ -143,10 +131,7 @@ def is_blank(record: str) -> bool:
 
 
 def find_records(lines: list[str], table: Table) -> tuple[list[tuple[int, str]], int]:
-    """The rows among lines, each with its first line, and where one begins that may go on.
-
-    That is the number of lines if there is none.
-    """
+    """The rows among lines, each with its first line; the line where one begins that may go on."""
     if not (table.quoted and table.multiline and any('"' in line for line in lines)):
         return list(enumerate(lines)), len(lines)
     if table.row_start and table.separator != "\t":
@@ -156,14 +141,13 @@ def find_records(lines: list[str], table: Table) -> tuple[list[tuple[int, str]],
 
 def _records_by_start(lines: list[str], table: Table) -> tuple[list[tuple[int, str]], int]:
     """Rows begin where the columns before the text say so, or below a complete row."""
-    starts = _compiled(table.row_start).match
+    starts = re.compile(table.row_start).match
     records: list[tuple[int, list[str]]] = []
     for index, line in enumerate(lines):
         if records and not starts(line):
             last = records[-1][1]
-            complete = len(last) == 1 and '"' not in last[0]
-            is_open = not complete and strict_fields(["\n".join(last)], table) is None
-            if is_open and len(last) <= MOST_LINES:
+            may_go_on = len(last) <= MOST_LINES and (len(last) > 1 or '"' in last[0])
+            if may_go_on and strict_fields(["\n".join(last)], table) is None:
                 last.append(line)
                 continue
         records.append((index, [line]))
@@ -171,29 +155,28 @@ def _records_by_start(lines: list[str], table: Table) -> tuple[list[tuple[int, s
     return found, found[-1][0] if found else 0
 
 
-def _records_by_quotes(lines: list[str], table: Table) -> tuple[list[tuple[int, str]], int]:
-    """Only a line with an odd number of quotes can open a text that goes on below.
+def _is_strict(lines: list[str], table: Table) -> bool:
+    """Whether lines are a row that keeps the rules."""
+    return strict_fields(["\n".join(lines)], table) is not None
 
-    Only the next such line can close it.
-    """
+
+def _records_by_quotes(lines: list[str], table: Table) -> tuple[list[tuple[int, str]], int]:
+    """Only a line with an odd number of quotes can open a long text, only the next close it."""
     plain = [re.sub(r'\\[\\"]', "", line) for line in lines] if table.backslash else lines
     odd = deque(index for index, line in enumerate(plain) if line.count('"') & 1)
     records: list[tuple[int, str]] = []
     done = 0
     while odd:
         first = odd.popleft()
-        if strict_fields([lines[first]], table) is not None:
+        if _is_strict([lines[first]], table):
             continue
         if not odd:
             return records + list(enumerate(lines[done:], done)), first
+        record = lines[first : odd[0] + 1]
         # 4290 TAB " a quote of its own / 4291 TAB and another": two rows, not one
-        below = lines[first + 1 : odd[0] + 1]
-        if all(starts_row(line, table) for line in below):
-            continue
-        record = "\n".join([lines[first], *below])
-        if strict_fields([record], table) is not None:
-            records += enumerate(lines[done:first], done)
-            records.append((first, record))
+        are_rows = all(starts_row(line, table) for line in record[1:])
+        if not are_rows and _is_strict(record, table):
+            records += [*enumerate(lines[done:first], done), (first, "\n".join(record))]
             done = odd.popleft() + 1
     return records + list(enumerate(lines[done:], done)), len(lines)
 
@@ -201,22 +184,23 @@ def _records_by_quotes(lines: list[str], table: Table) -> tuple[list[tuple[int, 
 def parse_record(record: str, table: Table, line: int, name: str) -> tuple[list[str], bool]:
     """The fields of a row that may break the rules, and whether its text was put together again."""
     record, width = record.rstrip("\r\n"), table.num_columns
-    strict = strict_fields([record], table)
-    row = strict[0] if strict else []
-    if len(row) == width and not _is_too_long(record, table):
+    row = (strict_fields([record], table) or [[]])[0]
+    is_too_long = table.row_start != "" and record.count("\n") >= MOST_LINES
+    if len(row) == width and not is_too_long:
         return row, False
-    if _is_too_long(record, table) or (not row and _is_unclosed(record, table)):
+    if is_too_long or (not row and _is_unclosed(record, table)):
         raise TweetgenError(
             f"the quote opened near line {line:,} of {name} never closes. "
             "Close it, or double the quotes inside the text."
         )
-    if (not row or any('"' in field for field in row)) and (fields := _raw_quotes(record, table)):
-        return fields, False
+    has_raw = table.multiline and table.quoted and table.separator != "\t"
+    if has_raw and not (row and '"' not in "".join(row)) and (raw := _raw(table).match(record)):
+        return list(map(_unquoted, raw.groups())), False
     if "\n" not in record and (not row or len(row) > width):
-        if table.text_is_last and (before := _before_text(table).match(record)):
+        if table.text == width - 1 and (before := _before_text(table).match(record)):
             return [*map(_unquoted, before.groups()), record[before.end() :]], len(row) > width
-        if len(raw := record.split(table.separator)) == width:
-            return raw, False
+        if len(cells := record.split(table.separator)) == width:
+            return cells, False
     if table.text < len(row) < width and table.numeric_start and NUMBER.fullmatch(row[0]):
         return row + [""] * (width - len(row)), False  # a spreadsheet left out empty cells
     fields_found = f"{len(row)} fields" if row else "quotes that do not match"
@@ -226,37 +210,25 @@ def parse_record(record: str, table: Table, line: int, name: str) -> tuple[list[
     )
 
 
-def _is_too_long(record: str, table: Table) -> bool:
-    return table.row_start != "" and record.count("\n") >= MOST_LINES
-
-
 def _is_unclosed(record: str, table: Table) -> bool:
     """Whether a record lacks nothing but a last quote, and is not just a row with a stray one."""
     is_row = table.row_start[-1:] != '"' and starts_row(record, table)
-    return table.multiline and not is_row and strict_fields([record + '"'], table) is not None
+    return table.multiline and not is_row and _is_strict([record + '"'], table)
 
 
 def starts_row(line: str, table: Table) -> bool:
     """Whether a line is so much like a row that it is none of the lines of a quoted text."""
     if table.separator == "\t":
         return line.count("\t") + 1 == table.num_columns > 1
-    return table.row_start != "" and _compiled(table.row_start).match(line) is not None
-
-
-def _raw_quotes(record: str, table: Table) -> list[str] | None:
-    """The fields where a quoted text with quotes of its own is all between its neighbours.
-
-    `1,"He said "hi, you" to me",x` -> `He said "hi, you" to me`
-    """
-    if not (table.multiline and table.quoted) or table.separator == "\t":
-        return None
-    match = _between(table).match(record)
-    return [_unquoted(field) for field in match.groups()] if match else None
+    return table.row_start != "" and re.match(table.row_start, line) is not None
 
 
 @functools.lru_cache
-def _between(table: Table) -> re.Pattern[str]:
-    """A row of which the text is quoted but may hold anything, a group for each field."""
+def _raw(table: Table) -> re.Pattern[str]:
+    """A row whose text is quoted and may hold quotes of its own, a group for each field.
+
+    `1,"He said "hi, you" to me",x` -> `He said "hi, you" to me`
+    """
     mark, field = re.escape(table.separator), _field_pattern(table)
     after = f"{mark}({field})" * (table.num_columns - table.text - 1)
     return re.compile(rf'{f"({field}){mark}" * table.text}("(?s:.*)")\r?{after}\Z')
@@ -273,11 +245,6 @@ def _field_pattern(table: Table) -> str:
     if not table.quoted:
         return f"[^{mark}]*+"
     return f'(?:"(?:[^"]|"")*+"|[^"{mark}\n][^{mark}\n]*+|(?=[{mark}\n]|\\Z))'
-
-
-@functools.lru_cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
 
 
 def _unquoted(field: str) -> str:

@@ -1,13 +1,12 @@
 """Where in values of JSON the tweets are, found by one search, and their texts."""
 
-import functools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from tweetgen.reading.columns import TEXT_NAMES, is_like_text, is_text_name, normalised
+from tweetgen.reading.columns import is_like_text, is_text_name, words
 
 Path = tuple[str, ...]  # keys from a record to the object with the text; lists are passed through
 
@@ -26,19 +25,21 @@ OF_OTHERS = re.compile(
     r"retweet|quoted|^quote$|^reblog$|^reply$|^parent$|^root$|^embed|^includes$|^entities$|^card$"
     r"|reply_to|referenced|contentMap|^(?:deleted|direct|dm|draft)|^likes?$|favou?rites|bookmarks"
 )
-CONTAINERS = frozenset((
-    *("data", "tweets", "tweet", "posts", "post", "statuses", "status", "results", "items", "feed"),
-    *("records", "replies", "comments", "hits", "values", "entries", "timeline", "threads"),
-    *("archive", "pinned", "drafts", "deleted", "messages", "likes"),
-))  # fmt: skip
-FIXED = CONTAINERS.union(LONGER)  # keys that are never ids
+FIXED = frozenset(LONGER).union(  # keys that are never ids
+    words("""
+        data tweets tweet posts post statuses status results items feed records replies comments
+        hits values entries timeline threads archive pinned drafts deleted messages likes
+    """)
+)
 # What X's streams send between tweets, and the answer to a search that found none
-NOTICES = frozenset((
-    *("delete", "limit", "scrub_geo", "status_withheld", "user_withheld", "warning", "disconnect"),
-    *("errors", "error", "meta", "info", "friends", "event", "control"),
-))  # fmt: skip
+NOTICES = frozenset(
+    words("""
+        delete limit scrub_geo status_withheld user_withheld warning disconnect errors error meta
+        info friends event control
+    """)
+)
 KIND_KEYS = ("collection", "$type", "type", "kind", "verb", "objectType", "typename")
-NO_KINDS = frozenset(("tweet", "post", "status", "note", "create"))
+NO_KINDS = frozenset(("", "tweet", "post", "status", "note", "create"))
 
 
 class Place(NamedTuple):
@@ -54,57 +55,69 @@ class Place(NamedTuple):
 def find_place(values: Sequence[Any]) -> Place:
     """The place of the tweets in records: of the largest set of objects with a text at one path."""
     for is_text in (is_text_name, is_like_text, LAST_KEYS.__contains__):
-        found: dict[Path, int] = Counter()
-        keys: Counter[str] = Counter()
-        for value in values:
-            for path, key in _texts_below(value, is_text):
-                found[path] += 1
-                keys[key] += 1
-        if found:
-            merged = _merged(found)
-            is_longer = {path: not set(LONGER).isdisjoint(path) for path in merged}
-            ranked = sorted(merged, key=lambda path: (-merged[path], is_longer[path], len(path)))
-            best = merged[ranked[0]]
-            paths = [path for path in ranked if merged[path] >= max(2, 0.1 * best)] or ranked[:1]
-            others = [p for p in ranked if p[: len(paths[0])] != paths[0] and not is_longer[p]]
-            key = keys.most_common(1)[0][0] if is_text is not is_text_name else ""
-            if len(values) > 1:  # each record is read at the first of these places that it has
-                return Place(tuple(paths), key)
-            alike = _alike(paths[0], others)
-            others = [path for path in others if path not in alike]
-            elsewhere = " and ".join(".".join(path) for path in others[:3])
-            return Place((paths[0], *alike), key, sum(merged[p] for p in others), elsewhere)
-    return Place(((),), is_vague=True)
+        below = [
+            (path, key)
+            for value in values
+            for path, found in reversed(list(_objects(value, None)))
+            if (key := _text_key(found.tweet, is_text))
+        ]
+        if below:
+            break
+    else:
+        return Place(((),), is_vague=True)
+    keys = Counter(key for _, key in below)
+    key = keys.most_common(1)[0][0] if is_text is not is_text_name else ""
+    merged = _merged(Counter(path for path, _ in below))
+    is_longer = {path: not set(LONGER).isdisjoint(path) for path in merged}
+    ranked = sorted(merged, key=lambda path: (-merged[path], is_longer[path], len(path)))
+    best = ranked[0]
+    if len(values) > 1:  # each record is read at the first of these places that it has
+        fewest = max(2, 0.1 * merged[best])
+        return Place(tuple(path for path in ranked if merged[path] >= fewest) or (best,), key)
+    others = [path for path in ranked if path[: len(best)] != best and not is_longer[path]]
+    alike = _alike(best, others)
+    others = [path for path in others if path not in alike]
+    elsewhere = " and ".join(".".join(path) for path in others[:3])
+    return Place((best, *alike), key, sum(merged[path] for path in others), elsewhere)
 
 
 def _alike(path: Path, others: Iterable[Path]) -> list[Path]:
     """The places where objects of the same kind lie: GraphQL has single tweets and threads."""
-    return [
-        other
-        for other in others
-        if len(path) > 2 and other[-2:] == path[-2:] and other[: len(path)] != path
-    ]
+    same_end = [other for other in others if len(path) > 2 and other[-2:] == path[-2:]]
+    return [other for other in same_end if other[: len(path)] != path]
 
 
-def _texts_below(value: Any, is_text: Callable[[str], bool]) -> Iterator[tuple[Path, str]]:
-    """The path and key of each object that has prose under a name of a text."""
-    pending: list[tuple[Path, Any]] = [((), value)]
-    while pending:
-        path, value = pending.pop()
-        if isinstance(value, list):
-            pending.extend((path, element) for element in value)
-        elif isinstance(value, dict):
-            if (records := as_records(value)) is not None:
-                pending.append((path, records))
-                continue
-            if key := _text_key(value, is_text):
-                yield path, key
-            if len(path) < MAX_DEPTH:
-                pending.extend(
-                    ((*path, key), inner)
-                    for key, inner in value.items()
-                    if isinstance(inner, HOLDERS) and inner and not OF_OTHERS.search(key)
-                )
+class Found(NamedTuple):
+    """An object with a text, and what lies around it."""
+
+    tweet: Any  # a dict, or a record that is the text itself
+    is_repost: bool = False
+    longer: str = ""  # the whole of a long text, where it is beside the object
+
+
+NOTHING = Found(None)
+
+
+def _objects(
+    value: Any, wanted: Path | None, path: Path = (), around: Found = NOTHING
+) -> Iterator[tuple[Path, Found]]:
+    """The objects in a value at one path or, with None, at all that may be of tweets."""
+    rows = as_records(value) if isinstance(value, dict) else value
+    if isinstance(rows, list):
+        for row in rows:  # a long text beside a list belongs to none of its elements
+            yield from _objects(row, wanted, path, around._replace(longer=""))
+    elif isinstance(value, dict):
+        longer = _longer_text(value) or around.longer
+        around = Found(value, around.is_repost or _is_repost(value), longer)
+        if wanted is None or len(path) == len(wanted):
+            yield path, around
+        step = wanted[len(path) : len(path) + 1] if wanted else ()
+        if step == (ANY,):
+            around = around._replace(longer="")
+        for key, inner in value.items():
+            is_own = wanted is None and len(path) < MAX_DEPTH and not OF_OTHERS.search(key)
+            if isinstance(inner, HOLDERS) and (is_own or step in ((ANY,), (key,))):
+                yield from _objects(inner, wanted, (*path, key), around)
 
 
 def _text_key(value: dict[str, Any], is_text: Callable[[str], bool]) -> str:
@@ -117,10 +130,7 @@ def _text_key(value: dict[str, Any], is_text: Callable[[str], bool]) -> str:
 
 
 def joined(text: Any) -> Any:
-    """A text that is written in pieces, as Telegram does, as one; anything else as it is.
-
-    ["see ", {"type": "bold", "text": "this"}] -> "see this"
-    """
+    """A text in pieces as one: ["see ", {"type": "bold", "text": "this"}] -> "see this"."""
     if not isinstance(text, list):
         return text
     pieces = [
@@ -139,44 +149,34 @@ def _merged(found: dict[Path, int]) -> dict[Path, int]:
             if len(path) > position:
                 below = "".join(path[position + 1 : position + 2])
                 alike[path[:position], ID.sub(ANY, below)].add(path[position])
-        many = [(before, keys) for (before, _), keys in alike.items() if len(keys) > 1]
-        ids = {(before, key) for before, keys in many if FIXED.isdisjoint(keys) for key in keys}
+        many = [(above, keys) for (above, _), keys in alike.items() if len(keys) > 1]
+        ids = {(*above, key) for above, keys in many if FIXED.isdisjoint(keys) for key in keys}
         merged: Counter[Path] = Counter()
         for path, number in found.items():
-            before, key, after = (
-                path[:position],
-                path[position : position + 1],
-                path[position + 1 :],
-            )
-            merged[(*before, ANY, *after) if (before, *key) in ids else path] += number
+            general = (*path[:position], ANY, *path[position + 1 :])
+            merged[general if path[: position + 1] in ids else path] += number
         found = merged
     return found
 
 
 def as_records(value: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Rows out of an object that holds a table by columns, as of pandas' `to_json`; else None.
-
-    {"text": {"0": "a"}} or {"text": ["a"]} -> [{"text": "a"}]
-    """
+    """A table by columns as rows: {"text": ["a"]} or {"text": {"0": "a"}} -> [{"text": "a"}]."""
     names, rows = value.get("columns"), value.get("data")
     if isinstance(names, list) and isinstance(rows, list) and names:  # orient="split"
         if not all(isinstance(row, list) and len(row) == len(names) for row in rows):
             return None
         return [dict(zip(map(str, names), row, strict=True)) for row in rows]
     for name, column in value.items():
-        if not isinstance(column, HOLDERS) or not column or normalised(name) not in TEXT_NAMES:
+        if not isinstance(column, HOLDERS) or not column or not is_text_name(name):
             continue
-        if isinstance(column, dict) and not all(key.isdecimal() for key in column):
-            continue
-        texts = column.values() if isinstance(column, dict) else column
-        if not all(text is None or isinstance(text, str) for text in texts):
-            continue
-        wide = {
-            other: list(cells.values()) if isinstance(cells, dict) else cells
-            for other, cells in value.items()
-            if isinstance(cells, HOLDERS) and len(cells) == len(column)
-        }
-        return [dict(zip(wide, row, strict=True)) for row in zip(*wide.values(), strict=True)]
+        keys, texts = (column, column.values()) if isinstance(column, dict) else ((), column)
+        if all(key.isdecimal() for key in keys) and all(isinstance(t, str | None) for t in texts):
+            cells = {key: c for key, c in value.items() if isinstance(c, HOLDERS)}
+            wide = {key: c for key, c in cells.items() if len(c) == len(column)}
+            rows = zip(
+                *(c.values() if isinstance(c, dict) else c for c in wide.values()), strict=True
+            )
+            return [dict(zip(wide, row, strict=True)) for row in rows]
     return None
 
 
@@ -187,65 +187,30 @@ def named(record: Any) -> Any:
     return {str(number): cell for number, cell in enumerate(record, 1)}
 
 
-class Found(NamedTuple):
-    """An object with a text, and what lies around it."""
-
-    tweet: Any  # a dict, or a record that is the text itself
-    is_repost: bool = False
-    longer: str = ""  # the whole of a long text, where it is beside the object
-
-
-def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Found, str | None]]:
-    """The tweets of a record and their texts, at the first path of the place where it has any.
-
-    The text is None where the key holds none that can be read.
-    """
+def tweets_at(record: Any, place: Place, key: str) -> list[tuple[Any, str | None]]:
+    """The tweets of a record at the first path with any, and their texts, None if unreadable."""
     if isinstance(record, str):
-        return [(Found(record), record)] if place.paths == ((),) and not key else []
-    if isinstance(record, dict) and (plain := plain_texts([record], place, key)):
-        return [(Found(record), plain[0])]
-    best: list[tuple[Found, str | None]] = []
+        return [(record, record)] if place.paths == ((),) and not key else []
+    best: list[tuple[Any, str | None]] = []
     for number, first in enumerate(place.paths):
         paths = [first, *_alike(first, place.paths[number + 1 :])]
-        objects = [found for path in paths for found in _walk(record, path, Found(None))]
-        texts = [(found, text_of(found, key)) for found in objects]
-        whole = [(found, text) for found, text in texts if text is not None or key in found.tweet]
+        objects = [found for path in paths for _, found in _objects(record, path)]
+        texts = [(found.tweet, text_of(found, key)) for found in objects]
+        whole = [(tweet, text) for tweet, text in texts if text is not None or key in tweet]
         if any(text for _, text in whole):
             return whole
         best = best or whole
     return best
 
 
-def objects_at(record: Any, place: Place) -> Iterator[dict[str, Any]]:
-    """The objects at the first path of the place where a record has one with a text."""
+def objects_at(record: Any, place: Place) -> list[Any]:
+    """The objects of a record at the first path of the place where one has a text."""
     for path in place.paths:
-        found = [one.tweet for one in _walk(record, path, Found(None))]
-        if place.paths == ((),) or any(
-            place.key in tweet if place.key else _text_key(tweet, is_text_name) for tweet in found
-        ):
-            yield from found
-            return
-
-
-def _walk(value: Any, path: Path, around: Found) -> Iterator[Found]:
-    if isinstance(value, list):
-        for element in value:  # a long text beside a list belongs to none of its elements
-            yield from _walk(element, path, around._replace(longer=""))
-        return
-    if isinstance(value, dict):
-        if (records := as_records(value)) is not None:
-            yield from _walk(records, path, around)
-            return
-        longer = _longer_text(value) or around.longer
-        around = Found(value, around.is_repost or _is_repost(value), longer)
-        if not path:
-            yield around
-        elif path[0] == ANY:
-            for inner in value.values():
-                if isinstance(inner, HOLDERS):
-                    yield from _walk(inner, path[1:], around._replace(longer=""))
-        elif path[0] in value:
-            yield from _walk(value[path[0]], path[1:], around)
+        found = [one.tweet for _, one in _objects(record, path)]
+        keys = [place.key in one if place.key else _text_key(one, is_text_name) for one in found]
+        if place.paths == ((),) or any(keys):
+            return found
+    return []
 
 
 def _is_repost(value: dict[str, Any]) -> bool:
@@ -287,19 +252,10 @@ def text_of(found: Found, key: str) -> str | None:
     return f"RT @someone: {text}" if found.is_repost and not text.startswith("RT ") else text
 
 
-@functools.lru_cache
-def _special(key: str) -> frozenset[str]:
-    """The keys beside `key` with which a text is not simply what is under it."""
-    return NOT_PLAIN - {key}
-
-
 def plain_texts(records: Sequence[Any], place: Place, key: str) -> list[str] | None:
-    """The texts if each record simply has one under `key`; else None.
-
-    5 times as fast as `text_of` for each.
-    """
+    """The texts if each record simply has one under `key`, 5 times as fast as by `text_of`."""
     try:
-        if place.paths[0] or not _special(key).isdisjoint(chain.from_iterable(records)):
+        if place.paths[0] or not (NOT_PLAIN - {key}).isdisjoint(chain.from_iterable(records)):
             return None
         texts = [record[key] for record in records]
     except (KeyError, TypeError):
@@ -317,11 +273,9 @@ def kind_of(record: Any) -> str:
     if len(record) == 1:
         return str(next(iter(record)))
     inner = next((v for v in record.values() if isinstance(v, dict) and "collection" in v), {})
-    if inner and "operation" in inner:
+    if "operation" in inner:
         return f"{inner['collection']} {inner['operation']}"
-    for holder in (inner, record):
-        for key in KIND_KEYS:
-            kind = holder.get(key)
-            if isinstance(kind, str) and kind and kind.lower() not in NO_KINDS:
-                return kind if "/" not in kind else "notice"
-    return ""
+    kinds = [holder.get(key) for holder in (inner, record) for key in KIND_KEYS]
+    named = (kind for kind in kinds if isinstance(kind, str) and kind.lower() not in NO_KINDS)
+    kind = next(named, "")
+    return "notice" if "/" in kind else kind
