@@ -18,10 +18,11 @@ from tweetgen.preprocessing.counts import drop
 from tweetgen.preprocessing.near import near_duplicates
 from tweetgen.preprocessing.parallel import Task, Work, batches, map_batches
 from tweetgen.settings import CleaningSettings, ReadingSettings, SelectionSettings
-from tweetgen.text.keys import canonical_key, hash_keys
+from tweetgen.text.keys import canonical_key
 from tweetgen.tokenizer import END_ID, encoder, fast_encoder, train_vocabulary
 
 MIN_VALIDATION = 2  # one tweet says nothing about the next
+CLEANED = ("text", "changed", "dropped")
 SAMPLE_TEXTS = 5000  # of a file, to see whether "URL" stands for a link in it
 IDS = pd.ArrowDtype(pa.large_list(pa.int32()))
 
@@ -98,9 +99,11 @@ def batch_cleaner(
 
     def clean_batch(raw: pd.DataFrame) -> pd.DataFrame:
         columns = (raw[name].tolist() for name in ("text", "source", "repaired", "dropped"))
-        table = pd.DataFrame(map(clean_one, *columns), raw.index, ["text", "changed", "dropped"])
-        keys = hash_keys(map(canonical_key, table["text"].tolist()))
-        table = table.astype("str").assign(key=keys)
+        rows = list(map(clean_one, *columns))
+        fields = {name: [row[i] for row in rows] for i, name in enumerate(CLEANED)}
+        keys = np.array([canonical_key(text) for text in fields["text"]], object)
+        table = pd.DataFrame(fields, raw.index, dtype="str")
+        table = table.assign(key=pd.util.hash_array(keys, categorize=False))
         return table.assign(ids=ids_of(table)) if ids_of else table
 
     return clean_batch
