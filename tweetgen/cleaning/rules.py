@@ -92,7 +92,7 @@ def cleaner(
                 text = _apply(telephones, text, changed)
             if "@" in text or "/" in text or "…" in text or LINK_MARK in text or always_removing:
                 text = _apply(removing, text, changed, MOST_ROUNDS)
-            if "  " in text or not (not odd or odd.isdigit() or text.isprintable()) or len(last) > 1:
+            if "  " in text or len(last) > 1 or (odd and not text.isprintable()):
                 text = _apply(last, text, changed)
         except Dropped as rule:
             return text, tuple(changed), str(rule)
