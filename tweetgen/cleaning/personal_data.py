@@ -37,7 +37,7 @@ FEWEST_DIGITS = 4  # "+1 2 34"
 
 def mark_addresses(text: str) -> str:
     """The text with a mark for each e-mail address."""
-    return EMAIL.sub(NAME_MARK, text) if AT_DOMAIN.search(text) else text
+    return EMAIL.sub(NAME_MARK, text)
 
 
 def mark_telephones(text: str) -> str:
