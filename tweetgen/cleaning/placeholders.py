@@ -43,9 +43,7 @@ def bare_placeholders(texts: Sequence[str]) -> frozenset[str]:
 def as_entities(text: str, *, urls: bool, names: bool, bare: frozenset[str]) -> str:
     """The text with a link or an @name for each placeholder, so that the rules for those apply.
 
-    Args:
-        urls: whether placeholders of links are looked for; `names`: of names.
-        bare: what bare words stand for in the tweet's file, from `bare_placeholders`.
+    `bare` says what bare words stand for in the tweet's file, from `bare_placeholders`.
     """
     if urls:
         text = LINK_PLACEHOLDER.sub(LINK, text)

@@ -109,7 +109,7 @@ def _has_notation(text: str) -> bool:
         text[:1] == '"'
         or "URL" in text
         or ("_" in text and ("_x" in text or "_U" in text))
-        or ("/" in text and links.may_be_broken(text))
+        or ("/" in text and links.whole_links(text) != text)
     )
 
 

@@ -100,16 +100,13 @@ def batch_cleaner(
         return text, rules, ""
 
     def clean_batch(raw: pd.DataFrame) -> pa.Table:
-        columns = (raw[name].tolist() for name in ("text", "source", "repaired", "dropped"))
-        rows = list(map(clean_one, *columns))
-        texts = [text for text, _, _ in rows]
-        keys = np.array([canonical_key(text) for text in texts], object)
-        table = {
-            "text": pa.array(texts, STR),
-            "changed": pa.array([changed for _, changed, _ in rows], STR),
-            "dropped": pa.array([dropped for _, _, dropped in rows], STR),
-            "key": pd.util.hash_array(keys, categorize=False),
-        }
+        fields = (raw[name].tolist() for name in ("text", "source", "repaired", "dropped"))
+        rows = list(map(clean_one, *fields))
+        texts, changed, dropped = ([row[place] for row in rows] for place in range(3))
+        columns = {"text": texts, "changed": changed, "dropped": dropped}
+        table = {name: pa.array(column, STR) for name, column in columns.items()}
+        keys = np.array(list(map(canonical_key, texts)), object)
+        table["key"] = pa.array(pd.util.hash_array(keys, categorize=False))
         return pa.table(table | {"ids": ids_of(texts)} if ids_of else table)
 
     return clean_batch

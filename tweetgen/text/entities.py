@@ -200,11 +200,9 @@ def _ascii_domains(text: str, start: int, end: int) -> list[Span]:
     """The domains in a host name that Japanese may surround: "日本x.com中国y.jp" -> x.com, y.jp."""
     if text[start:end].isascii():
         return [(start, end)]
-    spans = []
-    for match in ASCII_NAME.finditer(text, start, end):
-        if stop := _top_level_end(text, match.end(), end):
-            spans.append((match.start(), stop))
-    return spans
+    names = (match.span() for match in ASCII_NAME.finditer(text, start, end))
+    spans = [(start, _top_level_end(text, name_end, end)) for start, name_end in names]
+    return [span for span in spans if span[1]]
 
 
 def find_mentions(text: str) -> list[Span]:
@@ -245,10 +243,8 @@ def find_emoji(text: str) -> list[Span]:
 
 def _longest_emoji(text: str, start: int, end: int, known: Mapping[str, object]) -> int:
     """Where the longest known emoji that begins at `start` ends, or `start`."""
-    for stop in range(min(end, start + LONGEST_EMOJI), start, -1):
-        if text[start:stop] in known:
-            return stop
-    return start
+    stops = range(min(end, start + LONGEST_EMOJI), start, -1)
+    return next((stop for stop in stops if text[start:stop] in known), start)
 
 
 def has_broken_emoji(text: str) -> bool:
