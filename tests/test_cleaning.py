@@ -19,6 +19,7 @@ from tweetgen.cleaning import (
     punctuation,
     removals,
     retweets,
+    rules,
 )
 from tweetgen.settings import CleaningSettings
 from tweetgen.text import entities, html, keys, lenient
@@ -309,6 +310,19 @@ def test_cleaning_twice_changes_nothing_more(choices, text):
         again = clean(once.text, choices)
         assert (again.text, again.dropped) == (once.text, "")
         assert not re.search(r"[\x00-\x09\x0b-\x1f]|  |^\s|\s\Z", once.text)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(text=TWEETS)
+@example(text='"so ""good"" it is"')
+@example(text="one_x000D_two USER_USER __URL__ yes")
+@example(text="go to www. x.com/ http:// x.com/a... ")
+def test_a_text_that_skips_rules_is_one_that_they_leave(text):
+    quick = clean(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules, "_has_notation", lambda _text: True)
+        patch.setattr(personal_data, "FEWEST_DIGITS", 0)
+        assert clean(text) == quick
 
 
 # Used on a few characters or at the start of a text only, so their search through one is not meant.

@@ -1,9 +1,12 @@
 """The copy guard: what counts as a copy, and that hashes are all it keeps."""
 
 import random
+import re
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tweetgen.text.copies import (
     CopyGuard,
@@ -14,6 +17,7 @@ from tweetgen.text.copies import (
     human_copy_rate,
     merge,
 )
+from tweetgen.text.entities import MARKS
 from tweetgen.text.words import split_words
 
 TRAINING = [
@@ -165,6 +169,17 @@ def test_copies_share_a_canonical_key(one, other):
 def test_short_texts_do_not_share_a_canonical_key():
     texts = ["!!!", "???", "❤️", "😂", "👍", "कि", "की", "1", "2", "https://t.co/a"]
     assert len({canonical_key(text) for text in texts}) == len(texts)
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    text=st.text(
+        st.characters(exclude_characters="@/&") | st.sampled_from("_ #aZ9.ßİé日👍🏽\u0301\ud83d")
+    )
+)
+def test_a_canonical_key_is_what_one_pattern_leaves(text):
+    words = re.sub(rf"[^\w{MARKS}]+|_", "", text.casefold())
+    assert canonical_key(text) == (words or text)
 
 
 def test_different_keys_have_different_hashes():

@@ -57,7 +57,7 @@ class TokenizedTweets:
 
     @property
     def lengths(self) -> Tensor:
-        """TokenizedTweets of each tweet, EOS included; int64 (tweets,)."""
+        """Tokens of each tweet, EOS included; int64 (tweets,)."""
         return self.offsets[1:] - self.offsets[:-1]
 
 

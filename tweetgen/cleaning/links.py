@@ -21,11 +21,6 @@ PICTURE = re.compile(r"(pic\.twitter\.com/) (?=\w{10}(?!\w))")
 BROKEN_PARTS = re.compile(r"[\s…]+")
 
 
-def may_be_broken(text: str) -> bool:
-    """Whether a text in ASCII may have a link that `whole_links` changes; a quick look."""
-    return ":// " in text or "www. " in text or ".com/ " in text or text.endswith("...")
-
-
 def whole_links(text: str) -> str:
     """The text with its broken and shortened links in one piece, without the dots after them."""
     if ":// " in text or "www. " in text:

@@ -32,14 +32,7 @@ BEFORE_PLAIN = re.compile(
     re.IGNORECASE,
 )
 LONGEST_BEFORE = 32
-NOT_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 FEWEST_DIGITS = 4  # "+1 2 34"
-
-
-def may_be_in(text: str) -> bool:
-    """Whether there is a part of an address, or digits enough for a number; a quick look."""
-    num_digits = len(text.encode().translate(None, NOT_DIGITS))
-    return num_digits >= FEWEST_DIGITS or ("@" in text and AT_DOMAIN.search(text) is not None)
 
 
 def mark_addresses(text: str) -> str:

@@ -31,22 +31,19 @@ def bare_placeholders(texts: Sequence[str]) -> frozenset[str]:
     Returns {"link"} where such words stand for links, {"name"} where for names, both or neither.
     """
     fewest = max(FEWEST, SMALLEST_SHARE * len(texts))
-    found = set()
-    kinds = (("link", BARE_LINK, REAL_LINK), ("name", BARE_NAME, REAL_NAME))
-    for kind, bare, real in kinds:
-        num_bare = sum(bool(bare.search(text)) for text in texts)
-        num_real = sum(bool(real.search(text)) for text in texts)
-        if num_bare >= fewest and num_real * 20 < num_bare:
-            found.add(kind)
-    return frozenset(found)
+
+    def stands_for_another(bare: re.Pattern[str], real: re.Pattern[str]) -> bool:
+        num_bare, num_real = (sum(map(bool, map(p.search, texts))) for p in (bare, real))
+        return num_bare >= fewest and num_real * 20 < num_bare
+
+    kinds = {"link": (BARE_LINK, REAL_LINK), "name": (BARE_NAME, REAL_NAME)}
+    return frozenset(kind for kind, patterns in kinds.items() if stands_for_another(*patterns))
 
 
 def as_entities(text: str, *, urls: bool, names: bool, bare: frozenset[str]) -> str:
     """The text with a link or an @name for each placeholder, so that the rules for those apply.
 
-    Args:
-        urls: whether placeholders of links are looked for; `names`: of names.
-        bare: what bare words stand for in the tweet's file, from `bare_placeholders`.
+    `bare` says what bare words stand for in the tweet's file, from `bare_placeholders`.
     """
     if urls:
         text = LINK_PLACEHOLDER.sub(LINK, text)

@@ -6,8 +6,14 @@
 import re
 
 from tweetgen.cleaning.punctuation import NAME_MARK, NEXT_IN_LIST
-from tweetgen.text.entities import find_emoji, find_hashtags, find_urls
-from tweetgen.text.lenient import AFTER_AT, LINK_MARK, NAME, replace_spans
+from tweetgen.text.entities import (
+    find_emoji,
+    find_hashtags,
+    find_urls,
+    outside_links,
+    replace_spans,
+)
+from tweetgen.text.lenient import AFTER_AT, LINK_MARK, NAME
 
 # "@a @b and @c: ", ".@a's "; only whole words: "@a-b" and "@a)" are left to NAME
 LEADING_NAMES = re.compile(
@@ -27,12 +33,10 @@ def mark_names(text: str) -> str:
 
 def mark_names_outside_links(text: str) -> str:
     """The same where links stay: "medium.com/@ann" is no name."""
-    links = find_urls(text)
-    if not links:
+    if not find_urls(text):
         return mark_names(text)
-    names = [match.span() for match in NAME.finditer(text)]
-    outside = [name for name in names if not any(start < name[0] < end for start, end in links)]
-    return replace_spans(text, outside, lambda _name: NAME_MARK)
+    names = outside_links([match.span() for match in NAME.finditer(text)], text)
+    return replace_spans(text, names, lambda _name: NAME_MARK)
 
 
 def mark_hashtags(text: str) -> str:

@@ -19,8 +19,12 @@ from tweetgen.text.lenient import LINK_MARK, mark_links
 
 DEFAULTS = CleaningSettings()
 MOST_ROUNDS = 4  # "@a's@b": the second is an @name once the first is gone; "&#92;u2019" is "’"
-SIGNS_OF_REPAIR = b'"&<[\\_{'
-PLAIN = bytes(set(range(32, 127)) - set(SIGNS_OF_REPAIR))
+# What most texts consist of; "odd" is the rest of one, which shows that no rule repairs it.
+DIGITS = b"0123456789"
+HARMLESS = DIGITS + b'"_\t\n\r'  # but for a quote at the start, "_x" and "_U"
+NOT_DIGITS = bytes(set(range(256)) - set(DIGITS))
+NOT_ASCII = b"\x80"
+ORDINARY = bytes(set(range(32, 127)) - set(DIGITS + b'"&<[\\_{'))
 # Once a link is removed, these endings show truncation.
 REVEALED_ENDS = ("…", "...", "http", "https", ":", "/")
 
@@ -63,29 +67,32 @@ def cleaner(
     """
     repairs, removing, last = _repairs(settings, bare), _removals(settings), _last_rules(settings)
     whose_words = _whose_words(settings)
-    personal = _chosen(
-        (settings.personal_data, "@", "personal data", personal_data.mark_addresses),
-        (settings.personal_data, "", "personal data", personal_data.mark_telephones),
-    )
+    choice = settings.personal_data
+    addresses = _chosen((choice, "@", "personal data", personal_data.mark_addresses))
+    telephones = _chosen((choice, "", "personal data", personal_data.mark_telephones))
     always_removing = any(sign in ("", "#") for sign, *_ in removing)
     has_words = characters.word_test(settings.min_words)
 
     def clean_one(text: str) -> Outcome:
         changed: list[str] = []
         text = text.strip()
-        is_plain = not bare and text.isascii() and not text.encode().translate(None, PLAIN)
+        odd = text.encode().translate(None, ORDINARY) if text.isascii() else NOT_ASCII
+        num_digits = len(odd)  # at most
         try:
-            if not is_plain or "URL" in text or links.may_be_broken(text):
+            if bare or odd.strip(HARMLESS) or _has_notation(text):
                 text = _apply(repairs, text, changed, MOST_ROUNDS)
+                num_digits = len(text.encode().translate(None, NOT_DIGITS))
             if "@" in text or "RT" in text:
                 text = _apply(whose_words, text, changed)
             if retweets.is_truncated(text):
                 return text, tuple(changed), "truncated"
-            if personal_data.may_be_in(text):
-                text = _apply(personal, text, changed)
+            if "@" in text and personal_data.AT_DOMAIN.search(text):
+                text = _apply(addresses, text, changed)
+            if num_digits >= personal_data.FEWEST_DIGITS:
+                text = _apply(telephones, text, changed)
             if "@" in text or "/" in text or "…" in text or LINK_MARK in text or always_removing:
                 text = _apply(removing, text, changed, MOST_ROUNDS)
-            if "  " in text or not (is_plain or text.isprintable()) or len(last) > 1:
+            if "  " in text or len(last) > 1 or (odd and not text.isprintable()):
                 text = _apply(last, text, changed)
         except Dropped as rule:
             return text, tuple(changed), str(rule)
@@ -94,6 +101,16 @@ def cleaner(
         return text, tuple(changed), "too short" if text else "empty"
 
     return clean_one
+
+
+def _has_notation(text: str) -> bool:
+    """Whether a text of ordinary and harmless characters may be one that repairs change."""
+    return (
+        text[:1] == '"'
+        or "URL" in text
+        or ("_" in text and ("_x" in text or "_U" in text))
+        or ("/" in text and links.whole_links(text) != text)
+    )
 
 
 def _apply(rules: tuple[Rule, ...], text: str, changed: list[str], most_rounds: int = 1) -> str:

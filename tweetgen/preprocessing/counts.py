@@ -1,5 +1,6 @@
 """What became of the tweets, by rule: the numbers that are stored and shown."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,10 +35,9 @@ def count(tweets: pd.DataFrame) -> dict[str, Any]:
             f"no usable tweets ({len(tweets):,} read{reasons}). "
             "Look at some with --preview 20, or relax a rule (see --help)."
         )
-    changed: dict[str, int] = {}
+    changed: Counter[str] = Counter()
     for rules, number in tweets["changed"].value_counts().items():
-        for rule in filter(None, str(rules).split(",")):
-            changed[rule] = changed.get(rule, 0) + number
+        changed.update(dict.fromkeys(filter(None, str(rules).split(",")), number))
     by_rule = {"changed": dict(sorted(changed.items())), "dropped": dict(sorted(dropped.items()))}
     return {"read": len(tweets), "kept": kept} | by_rule
 

@@ -43,11 +43,7 @@ def signer(threshold: float) -> Work:
 
 def first_copies(hashes: Hashes) -> Bools:
     """Whether each is the first of all that are equal to it; bool (tweets,)."""
-    order = np.argsort(hashes, kind="stable")  # equal ones stay in the order of the file
-    ordered = hashes[order]
-    first = np.empty(len(hashes), dtype=bool)
-    first[order[:1]] = True
-    first[order[1:]] = ordered[1:] != ordered[:-1]
+    first: Bools = ~pd.Series(hashes).duplicated().to_numpy()
     return first
 
 
@@ -133,14 +129,13 @@ def near_copies(
     candidates = np.zeros(len(signed), dtype=bool)
     bands = np.ascontiguousarray(signed["bands"].T)
     for band in bands:
-        candidates |= ~first_copies(band) | ~first_copies(band[::-1])[::-1]
+        candidates |= pd.Series(band).duplicated(keep=False).to_numpy()
     comparison = Comparison(signed, keys_of(candidates), threshold)
     near = np.zeros(len(signed), dtype=bool)
     for band in bands:
         order = np.argsort(band, kind="stable")
-        is_start = first_copies(band)[order]
-        places = np.arange(len(order))
-        rank = places - np.maximum.accumulate(np.where(is_start, places, 0))
+        ordered = band[order]
+        rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
         later = np.flatnonzero(rank)
         for distance in count(1):  # each with the one before it in its bucket, then the next
             later = later[(rank[later] >= distance) & ~near[order[later]]]

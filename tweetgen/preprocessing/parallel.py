@@ -23,7 +23,7 @@ from tweetgen.signals import STOP_SIGNALS, held
 
 BATCH_TWEETS = 4096
 TWEETS_PER_WORKER = 20_000  # 0.6 s of cleaning and encoding; a second process costs 0.2 s of work
-BAR_DELAY_SECONDS = 1.5  # what takes less shows no bar
+BAR = {"unit": " tweets", "unit_scale": True, "leave": False, "delay": 1.5}  # no bar before that
 
 Rows: TypeAlias = pd.DataFrame | pd.Series
 Work = Callable[[Any], Any]  # of a batch of rows
@@ -157,14 +157,7 @@ def _send(results: "queue.SimpleQueue[Any]", writer: Connection) -> None:
 
 
 def _with_bar(results: Iterable[Any], what: str, num_rows: int) -> Iterator[Any]:
-    with tqdm(
-        desc=what,
-        total=num_rows,
-        unit=" tweets",
-        unit_scale=True,
-        delay=BAR_DELAY_SECONDS,
-        leave=False,
-    ) as bar:
+    with tqdm(desc=what, total=num_rows, **BAR) as bar:
         for result in results:
             yield result
             bar.update(min(BATCH_TWEETS, num_rows - bar.n))

@@ -4,7 +4,7 @@ A row stays for every tweet read. Its column `dropped` names the rule that takes
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import chain
 
 import numpy as np
@@ -18,12 +18,14 @@ from tweetgen.preprocessing.counts import drop
 from tweetgen.preprocessing.near import near_duplicates
 from tweetgen.preprocessing.parallel import Task, Work, batches, map_batches
 from tweetgen.settings import CleaningSettings, ReadingSettings, SelectionSettings
-from tweetgen.text.keys import canonical_key, hash_keys
+from tweetgen.text.keys import canonical_key
 from tweetgen.tokenizer import END_ID, encoder, fast_encoder, train_vocabulary
 
 MIN_VALIDATION = 2  # one tweet says nothing about the next
 SAMPLE_TEXTS = 5000  # of a file, to see whether "URL" stands for a link in it
-IDS = pd.ArrowDtype(pa.large_list(pa.int32()))
+STR = pa.large_string()
+IDS = pa.large_list(pa.int32())
+PANDAS_TYPES = {STR: pd.StringDtype(na_value=np.nan), IDS: pd.ArrowDtype(IDS)}
 
 Cleaners = dict[str, Callable[[str], Outcome]]
 
@@ -66,8 +68,9 @@ def clean_tweets(
     """
     columns = raw[["text", "source", "repaired", "dropped"]]
     task = Task(batch_cleaner, (cleaners(raw, settings), excluded, tokenizer), columns)
-    clean: pd.DataFrame = pd.concat(map_batches(task, workers, "cleaning"))
-    return clean
+    table = pa.concat_tables(map_batches(task, workers, "cleaning"))
+    clean: pd.DataFrame = table.to_pandas(types_mapper=PANDAS_TYPES.get)
+    return clean.set_axis(raw.index)
 
 
 def cleaners(raw: pd.DataFrame, settings: CleaningSettings) -> Cleaners:
@@ -96,12 +99,15 @@ def batch_cleaner(
             return "", rules, "excluded"
         return text, rules, ""
 
-    def clean_batch(raw: pd.DataFrame) -> pd.DataFrame:
-        columns = (raw[name].tolist() for name in ("text", "source", "repaired", "dropped"))
-        table = pd.DataFrame(map(clean_one, *columns), raw.index, ["text", "changed", "dropped"])
-        keys = hash_keys(map(canonical_key, table["text"].tolist()))
-        table = table.astype("str").assign(key=keys)
-        return table.assign(ids=ids_of(table)) if ids_of else table
+    def clean_batch(raw: pd.DataFrame) -> pa.Table:
+        fields = (raw[name].tolist() for name in ("text", "source", "repaired", "dropped"))
+        rows = list(map(clean_one, *fields))
+        texts, changed, dropped = ([row[place] for row in rows] for place in range(3))
+        columns = {"text": texts, "changed": changed, "dropped": dropped}
+        table = {name: pa.array(column, STR) for name, column in columns.items()}
+        keys = np.array(list(map(canonical_key, texts)), object)
+        table["key"] = pa.array(pd.util.hash_array(keys, categorize=False))
+        return pa.table(table | {"ids": ids_of(texts)} if ids_of else table)
 
     return clean_batch
 
@@ -134,8 +140,9 @@ def encode_tweets(
 ) -> pd.DataFrame:
     """The column `ids` of clean tweets: lists that end with EOS."""
     arguments = (tokenizer.tokenizer_json, tokenizer.eos_token_id)
-    task = Task(ids_maker, arguments, tweets[["text", "dropped"]])
-    return tweets.assign(ids=pd.concat(map_batches(task, workers, "encoding")))
+    task = Task(ids_maker, arguments, tweets["text"].where(tweets["dropped"] == "", ""))
+    ids = pa.chunked_array(map_batches(task, workers, "encoding"))
+    return tweets.assign(ids=pd.arrays.ArrowExtensionArray(ids))
 
 
 def drop_too_long(tweets: pd.DataFrame, context_length: int) -> pd.DataFrame:
@@ -144,16 +151,16 @@ def drop_too_long(tweets: pd.DataFrame, context_length: int) -> pd.DataFrame:
 
 
 def ids_maker(tokenizer_json: str, eos_token_id: int) -> Work:
-    """What a process does with a batch of clean tweets for `encode_tweets`."""
+    """What a process does with a batch of clean texts for `encode_tweets`."""
     encode = fast_encoder(tokenizer_json)
 
-    def ids_of(batch: pd.DataFrame) -> pd.Series:
-        tweets = encode(batch["text"].where(batch["dropped"] == "", "").tolist())
+    def ids_of(texts: Iterable[str]) -> pa.LargeListArray:
+        tweets = encode(list(texts))
         for ids in tweets:
             ids.append(eos_token_id)
         offsets = np.cumsum([0, *map(len, tweets)])
         flat = np.fromiter(chain.from_iterable(tweets), np.int32, offsets[-1])
-        return pd.Series(pa.LargeListArray.from_arrays(offsets, flat), batch.index, dtype=IDS)
+        return pa.LargeListArray.from_arrays(offsets, flat)
 
     return ids_of
 

@@ -66,9 +66,9 @@ class CopyGuard:
 
     def __init__(self, hashes: dict[str, Tensor]) -> None:
         nothing = torch.empty(0, dtype=torch.int64)
-        self._keys = hashes.get("keys", nothing)
-        self._runs = hashes.get("runs", nothing)
-        self._tweets = hashes.get("tweets", nothing)
+        self._keys, self._runs, self._tweets = (
+            hashes.get(name, nothing) for name in ("keys", "runs", "tweets")
+        )
 
     def kind(self, text: str, prompt: str = "") -> str:
         """ "exact", "near" or "" for a text; words that the prompt gave are never copied ones.

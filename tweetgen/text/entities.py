@@ -6,7 +6,7 @@ linear time.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 Span = tuple[int, int]
@@ -200,11 +200,9 @@ def _ascii_domains(text: str, start: int, end: int) -> list[Span]:
     """The domains in a host name that Japanese may surround: "日本x.com中国y.jp" -> x.com, y.jp."""
     if text[start:end].isascii():
         return [(start, end)]
-    spans = []
-    for match in ASCII_NAME.finditer(text, start, end):
-        if stop := _top_level_end(text, match.end(), end):
-            spans.append((match.start(), stop))
-    return spans
+    names = (match.span() for match in ASCII_NAME.finditer(text, start, end))
+    spans = [(start, _top_level_end(text, name_end, end)) for start, name_end in names]
+    return [span for span in spans if span[1]]
 
 
 def find_mentions(text: str) -> list[Span]:
@@ -214,15 +212,14 @@ def find_mentions(text: str) -> list[Span]:
 
 def find_hashtags(text: str) -> list[Span]:
     """Where the #hashtags outside of links are, the sign included."""
-    return [match.span() for match in _hashtags(text)]
+    spans = [match.span() for match in HASHTAG.finditer(text) if LETTER.search(match[1])]
+    return outside_links(spans, text) if spans else []
 
 
-def _hashtags(text: str) -> Iterator[re.Match[str]]:
-    matches = [match for match in HASHTAG.finditer(text) if LETTER.search(match[1])]
-    urls = find_urls(text) if matches else []
-    for match in matches:
-        if not any(start <= match.start() < end for start, end in urls):
-            yield match
+def outside_links(spans: list[Span], text: str) -> list[Span]:
+    """Those spans of a text that do not begin in a link."""
+    links = find_urls(text)
+    return [span for span in spans if not any(start <= span[0] < end for start, end in links)]
 
 
 def find_emoji(text: str) -> list[Span]:
@@ -246,10 +243,8 @@ def find_emoji(text: str) -> list[Span]:
 
 def _longest_emoji(text: str, start: int, end: int, known: Mapping[str, object]) -> int:
     """Where the longest known emoji that begins at `start` ends, or `start`."""
-    for stop in range(min(end, start + LONGEST_EMOJI), start, -1):
-        if text[start:stop] in known:
-            return stop
-    return start
+    stops = range(min(end, start + LONGEST_EMOJI), start, -1)
+    return next((stop for stop in stops if text[start:stop] in known), start)
 
 
 def has_broken_emoji(text: str) -> bool:
@@ -258,8 +253,15 @@ def has_broken_emoji(text: str) -> bool:
     """
     if text.isascii() or not BROKEN_EMOJI.search(text):
         return False
-    pieces, position = [], 0
-    for start, end in find_emoji(text):
-        pieces.append(text[position:start])
+    without_emoji = replace_spans(text, find_emoji(text), lambda _emoji: " ")
+    return BROKEN_EMOJI.search(without_emoji) is not None
+
+
+def replace_spans(text: str, spans: Iterable[Span], replacement: Callable[[str], str]) -> str:
+    """The text with what stands at each (start, end) replaced."""
+    pieces = []
+    position = 0
+    for start, end in spans:
+        pieces += [text[position:start], replacement(text[start:end])]
         position = end
-    return BROKEN_EMOJI.search(" ".join([*pieces, text[position:]])) is not None
+    return "".join(pieces) + text[position:]

@@ -25,7 +25,7 @@ def unescape(text: str) -> str:
     for _ in range(MOST_PASSES):
         before = text
         text = ENTITY.sub(_entity, NESTED_AMPERSAND.sub("&", text))
-        if text == before:
+        if text == before or "&" not in text:
             break
     return text
 

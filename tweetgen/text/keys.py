@@ -25,10 +25,11 @@ def canonical_key(text: str) -> str:
         key = NAME.sub("", RETWEET_MARK.sub("", key))
     if "/" in key:
         key = mark_links(key)
-    if key.isascii():
-        key = key.lower().encode().translate(None, NOT_IN_ASCII_KEY).decode()
-    else:
-        key = NOT_IN_KEY.sub("", key.casefold()).replace("_", "")
+    # First what is quick to remove: the pattern takes four times as long for a text with spaces.
+    code = key.casefold().encode("utf-8", "surrogatepass").translate(None, NOT_IN_ASCII_KEY)
+    key = code.decode("utf-8", "surrogatepass")
+    if not key.isascii():
+        key = NOT_IN_KEY.sub("", key)
     return key or text
 
 

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from tweetgen.text.entities import find_emoji, find_urls
+from tweetgen.text.entities import find_emoji, find_urls, replace_spans
 
 URL_LENGTH = 23  # a link counts this whatever its length: twitter-text config v3
 EMOJI_LENGTH = 2
@@ -26,17 +26,12 @@ def weighted_length(text: str, *, whole_emoji: bool = True) -> int:
         text = unicodedata.normalize("NFC", text)
     if "\r" in text:
         text = text.replace("\r\n", "\n")
-    length = position = 0
-    for start, end in find_urls(text):
-        length += _weigh(text[position:start], whole_emoji) + URL_LENGTH
-        position = end
-    return length + _weigh(text[position:] if position else text, whole_emoji)
-
-
-def _weigh(text: str, whole_emoji: bool) -> int:
+    links = find_urls(text)
+    text = replace_spans(text, links, lambda _link: " ")
+    length = len(text) + len(links) * (URL_LENGTH - 1)
     if text.isascii():
-        return len(text)
-    length = len(text) + len(WIDE.findall(text))
+        return length
+    length += len(WIDE.findall(text))
     if whole_emoji and EMOJI_JOINT.search(text):
         for start, end in find_emoji(text):
             if end - start > 1:

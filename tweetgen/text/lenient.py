@@ -4,9 +4,8 @@ Cleaning removes them and canonical keys leave them out.
 """
 
 import re
-from collections.abc import Callable, Iterable
 
-from tweetgen.text.entities import LATIN, Span, find_urls
+from tweetgen.text.entities import LATIN, find_urls, replace_spans
 
 LINK_MARK = "\0"  # in place of a removed link; no tweet holds a control character
 
@@ -55,13 +54,3 @@ def mark_links(text: str) -> str:
 
 def _mark(_link: str) -> str:
     return LINK_MARK
-
-
-def replace_spans(text: str, spans: Iterable[Span], replacement: Callable[[str], str]) -> str:
-    """The text with what stands at each (start, end) replaced."""
-    pieces = []
-    position = 0
-    for start, end in spans:
-        pieces += [text[position:start], replacement(text[start:end])]
-        position = end
-    return "".join(pieces) + text[position:]

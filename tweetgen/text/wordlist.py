@@ -25,8 +25,8 @@ def load_wordlist(path: str | Path) -> re.Pattern[str]:
     Raises:
         TweetgenError: the file cannot be read or is empty, or an expression is wrong.
     """
-    numbered = [(number, line.strip()) for number, line in enumerate(read_lines(path), start=1)]
-    entries = [(number, entry) for number, entry in numbered if entry]
+    lines = enumerate(read_lines(path), start=1)
+    entries = [(number, entry) for number, line in lines if (entry := line.strip())]
     if not entries:
         raise TweetgenError(
             f"{path} has no entries. Write one word, phrase or /expression/ a line."
