@@ -1,6 +1,8 @@
 """Decoders: what they say equals what transformers says of each row alone."""
 
+import gc
 import json
+import weakref
 
 import pytest
 import torch
@@ -131,6 +133,19 @@ def test_decoder_says_what_transformers_says_of_each_row_alone(name):
 )
 def test_load_decoder_takes_the_fastest_that_is_right(name, kind):
     assert isinstance(make(name)[1], kind)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "qwen3"])
+def test_a_decoder_that_nobody_holds_is_gone_at_once(name):
+    """One that held itself stayed until the garbage collector came, half a gigabyte each time."""
+    decoder = make(name)[1]
+    known = weakref.ref(decoder)
+    gc.disable()
+    try:
+        del decoder
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 def test_gpt2_decoder_reads_a_config_that_names_only_what_is_unusual():

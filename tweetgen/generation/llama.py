@@ -94,8 +94,10 @@ class LlamaDecoder(TransformerDecoder):
         )
 
     def _norm(self, weights: Weights, name: str) -> Rowwise:
-        weight = weights.full(f"{name}.weight")
-        return lambda x: F.rms_norm(x, weight.shape, weight, self._epsilon)
+        # Without `self` in it: a decoder that holds itself would keep its memory until the garbage
+        # collector looks, and each sample of a training would take half a gigabyte more.
+        weight, epsilon = weights.full(f"{name}.weight"), self._epsilon
+        return lambda x: F.rms_norm(x, weight.shape, weight, epsilon)
 
     def _with_positions(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Turn]:
         """Rotary position embedding (Su et al., arXiv 2104.09864), halves of a head as pairs."""
