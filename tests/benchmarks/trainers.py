@@ -21,7 +21,6 @@ import argparse
 import itertools
 import json
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -286,7 +285,9 @@ def main():
         arguments.number += WARM_UP_STEPS
     meter = Meter()
     precision = SYSTEMS[arguments.system](arguments, meter)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not ru_maxrss, in which the memory of the process that started this one is left.
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
     print(json.dumps(meter.figures() | {"precision": precision, "peak_bytes": peak}))
 
 
