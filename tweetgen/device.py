@@ -99,6 +99,15 @@ def keep_freed_memory() -> None:
         library.mallopt(TRIM_THRESHOLD, -1)  # never
 
 
+def return_freed_memory() -> None:
+    """Give the blocks that were kept back to the kernel, those between others too.
+
+    Batches of many sizes leave holes that the next ones do not fit.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @contextmanager
 def memory_errors(what_for: str) -> Iterator[None]:
     """Say in one line what memory was short for, and what to do: "to load a.pt. Free some".

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tweetgen.dataset import TokenizedTweets, TrainingOrder, make_batch
-from tweetgen.device import keep_freed_memory, memory_errors
+from tweetgen.device import keep_freed_memory, memory_errors, return_freed_memory
 from tweetgen.errors import TweetgenError
 from tweetgen.settings import TrainingSettings
 from tweetgen.training import schedule
@@ -103,7 +103,9 @@ class Training:
         with memory_errors(memory_advice(self.settings)):
             while not self.ranks.any(should_stop()):
                 if self._validation_is_due():
+                    return_freed_memory()  # of the steps before
                     yield self._validate()
+                    return_freed_memory()  # of the validation, and of what was done with it
                 elif self.position.finished:
                     return
                 else:
