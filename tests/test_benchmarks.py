@@ -151,6 +151,13 @@ def test_a_spent_budget_ends_after_the_first_round():
 def test_commands_name_no_folder_of_this_machine():
     shown = harness.shown_flags(["--data", "/home/me/tweets", "--keep", "/home/me/k", "--quick"])
     assert shown == ["--data", "FOLDER", "--keep", "FOLDER", "--quick"]
+    assert harness.shown_flags(["/home/me/a.pt", "b.pkl"]) == ["FOLDER/a.pt", "b.pkl"]
+
+
+@pytest.mark.parametrize("path", sorted(harness.RESULTS.glob("*.json")), ids=lambda p: p.stem)
+def test_result_files_name_no_folder_of_the_machine_they_were_made_on(path):
+    command = json.loads(path.read_text("utf-8"))["command"]
+    assert not [word for word in command.split() if word.startswith(("/", "~"))]
 
 
 def figures(median=2.0):

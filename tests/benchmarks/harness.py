@@ -276,7 +276,8 @@ def _cpu() -> str:
 def shown_flags(argv: Sequence[str]) -> list[str]:
     """The flags of a command, without where this machine keeps its folders."""
     places = {"--data": "FOLDER", "--keep": "FOLDER", "--peers": "VENV/bin/python"}
-    return [places.get(before, word) for before, word in zip(["", *argv], argv, strict=False)]
+    named = [f"FOLDER/{Path(word).name}" if Path(word).is_absolute() else word for word in argv]
+    return [places.get(before, word) for before, word in zip(["", *argv], named, strict=False)]
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:
