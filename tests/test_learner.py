@@ -129,11 +129,14 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's allocator")
-def test_twenty_chunks_of_logits_take_the_memory_of_two():
-    """What each chunk left behind once kept the next one out of its place: 0.6 GB more here."""
+def test_twenty_chunks_of_logits_take_the_memory_of_a_few():
+    """What each chunk left behind once kept the next one out of its place: 0.6 GB more here.
+
+    How many chunks of 33 MB find no hole depends on addresses: one to five in 24 runs, all before.
+    """
     line = [sys.executable, "-c", LOSSES_OF_CHUNKS]
     done = subprocess.run(line, cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 100_000  # kB
+    assert int(done.stdout) < 300_000  # kB
 
 
 def test_losses_in_bfloat16_are_those_of_float32_but_for_rounding():
