@@ -65,13 +65,12 @@ def main(argv: list[str] | None = None) -> int:
     tokenizer = load_tokenizer(model)
     excluded = load_wordlist(arguments.exclude) if arguments.exclude else None
     raw = stages.choose_dates(read(arguments.data_path, reading, console.say), reading)
-    stages.show_preview(raw, arguments.preview, cleaning)
+    if arguments.preview:
+        stages.show_preview(raw, arguments.preview, cleaning)
     workers = choose_num_workers(len(raw), arguments.workers)
     known = None if arguments.new_vocabulary else tokenizer
     tweets = stages.clean_tweets(raw, cleaning, excluded, known, workers)
     del raw
-    if workers > 1:  # torch was imported: frames it remembers hold 150 MB of a million raw texts
-        gc.collect()
     count(tweets)
     tweets = stages.drop_copies(tweets, selection, workers)
     if arguments.new_vocabulary:

@@ -74,8 +74,9 @@ def map_batches(task: Task, num_workers: int, what: str) -> list[Any]:
     workers: list[Worker] = []
     try:
         _start(workers, task, num_workers)
-        with held():
-            import torch  # noqa: F401  # needed to save: 1.5 seconds, in which the workers work
+        # Needed to save: 1.5 seconds, in which the workers work. torch remembers the frames that
+        # import it; those of a thread do not hold the table.
+        threading.Thread(target=__import__, args=("torch",), daemon=True).start()
         return list(_with_bar(_receive(workers, num_rows), what, num_rows))
     finally:
         for worker in workers:

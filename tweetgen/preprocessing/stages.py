@@ -46,7 +46,7 @@ def choose_dates(tweets: pd.DataFrame, settings: ReadingSettings) -> pd.DataFram
 
 def show_preview(raw: pd.DataFrame, num_tweets: int, settings: CleaningSettings) -> None:
     """Print the first tweets, each before and after cleaning."""
-    clean_of = cleaners(raw, settings) if num_tweets else {}
+    clean_of = cleaners(raw, settings)
     first = raw.index[raw["dropped"] == ""][:num_tweets]
     for text, source in raw.loc[first, ["text", "source"]].values:
         cleaned, _, dropped = clean_of[source](text)
@@ -75,10 +75,12 @@ def clean_tweets(
 
 def cleaners(raw: pd.DataFrame, settings: CleaningSettings) -> Cleaners:
     """The function that cleans a text, for each file by its name in the column `source`."""
-    found = {}
-    for source, texts in raw.groupby("source", observed=True)["text"]:
-        sample = texts.iloc[:: max(1, len(texts) // SAMPLE_TEXTS)]
-        found[str(source)] = cleaner(settings, bare_placeholders(sample.tolist()))
+    found, texts = {}, raw["text"]
+    for source in raw["source"].cat.categories:
+        rows = np.flatnonzero(raw["source"] == source)
+        # One by one: a slice with a step copies all of Arrow's texts, 0.2 s of 737,000 tweets.
+        sample = [texts.iat[row] for row in rows[:: max(1, len(rows) // SAMPLE_TEXTS)]]
+        found[source] = cleaner(settings, bare_placeholders(sample))
     return found
 
 
