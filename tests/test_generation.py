@@ -274,6 +274,31 @@ def test_markers_and_ids_without_text_are_never_drawn():
     assert not any("<|user|>" in draft.text for draft in drafts)
 
 
+def test_a_line_break_is_drawn_only_where_tweets_may_have_one():
+    content = tiny_content()
+    line_break = TOKENIZER.token_to_id("Ċ")
+    content["weights"]["transformer.wte.weight"][line_break] += 3.0
+    breaks = {}
+    for newlines in ("keep", "space"):
+        content["training"]["cleaning"] = {"newlines": newlines}
+        model = drawing.load(content, "cpu", "fp32")
+        drafts = first_drafts(model, SamplingSettings(), 50)
+        breaks[newlines] = sum("\n" in draft.text.strip() for draft in drafts)
+    assert breaks["keep"] > 10
+    assert breaks["space"] == 0
+
+
+def test_marks_that_cleaning_took_from_all_tweets_have_no_share_of_their_own():
+    content = tiny_content()
+    signs = {"mentions": ("@", "remove"), "hashtags": ("#", "words")}
+    for name, (sign, value) in signs.items():
+        marks = []
+        for kept in ("keep", value):
+            content["training"]["cleaning"] = {name: kept}
+            marks.append(set(drawing.load(content, "cpu", "fp32").marks))
+        assert marks[0] - marks[1] == {TOKENIZER.token_to_id(sign)}
+
+
 def test_the_end_token_s_name_in_a_prompt_is_characters():
     model = tiny()
     tokens = model.prompt_tokens("a<|endoftext|>b", 280)

@@ -2,7 +2,7 @@
 
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -24,6 +24,13 @@ from tweetgen.tokenizer import encoder
 SPACES = "Ġ▁"  # as tokenizers of bytes and of characters write a space
 EMOJI_BYTES = ("ðŁ", "<0xF0>")  # F0 9F, with which nearly all emoji begin in UTF-8
 ROOM_FOR_A_TWEET = 60  # tokens of the context that a prompt must leave
+MARKS = "#@?\n"
+# Cleaning settings that leave no tweet with such a mark to learn from.
+WITHOUT = {
+    "\n": ("newlines", ("space",)),
+    "@": ("mentions", ("remove", "drop")),
+    "#": ("hashtags", ("words", "remove", "drop")),
+}
 
 
 class TweetModel(NamedTuple):
@@ -32,7 +39,7 @@ class TweetModel(NamedTuple):
     decoder: Decoder
     tokenizer: Tokenizer
     eos_token_id: int
-    never: list[int]  # ids that are not text: chat markers, entries no tokenizer knows
+    never: list[int]  # ids that are not drawn: chat markers, entries no tokenizer knows, ...
     guard: CopyGuard
     num_parameters: int = 0
     marks: Sequence[int] = ()  # ids that begin an emoji, a hashtag, a question mark, a line break
@@ -104,6 +111,7 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
             weights = model_file["weights"]
             decoder = load_decoder(model_file["config_json"], weights, place, precision)
         tokenizer = encoder(model_file["tokenizer_json"])
+        unseen = _unseen_marks(model_file["training"].get("cleaning", {}))
     except TweetgenError:
         raise
     except Exception as error:  # tokenizers raises nothing more special
@@ -114,8 +122,11 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
     eos_token_id = model_file["eos_token_id"]
     if not 0 <= eos_token_id < decoder.vocabulary_size:
         raise TweetgenError("the model does not know its end of text. Run fine_tune.py again.")
+    texts = _texts_of_ids(tokenizer, decoder.vocabulary_size)
     never = _ids_without_text(tokenizer, decoder.vocabulary_size, eos_token_id)
-    marks = _ids_of_marks(tokenizer, decoder.vocabulary_size)
+    if "\n" in unseen:  # 1.3 % of SmolLM2-135M's drafts had one all the same
+        never += [number for number, text in texts.items() if "\n" in text]
+    marks = _ids_of_marks(tokenizer, texts, set(MARKS) - unseen)
     guard, size = CopyGuard(model_file["originality"]), size_of(model_file)
     return TweetModel(decoder, tokenizer, eos_token_id, never, guard, size, marks)
 
@@ -148,14 +159,24 @@ def size_of(model_file: dict[str, Any]) -> int:
     return sum(tensor.numel() for tensor in model_file["weights"].values())
 
 
-def _ids_of_marks(tokenizer: Tokenizer, vocabulary_size: int) -> list[int]:
-    """Tokens that begin an emoji or another symbol, a hashtag, a name, a question, a new line."""
+def _unseen_marks(cleaning: dict[str, Any]) -> set[str]:
+    """The marks that no training tweet has, by the settings of preprocess.py."""
+    return {mark for mark, (name, values) in WITHOUT.items() if cleaning.get(name) in values}
+
+
+def _texts_of_ids(tokenizer: Tokenizer, vocabulary_size: int) -> dict[int, str]:
+    ids = sorted(number for number in tokenizer.get_vocab().values() if number < vocabulary_size)
+    return {number: tokenizer.decode([number], skip_special_tokens=False) for number in ids}
+
+
+def _ids_of_marks(tokenizer: Tokenizer, texts: dict[int, str], signs: Collection[str]) -> list[int]:
+    """Tokens that begin an emoji or another symbol, or with one of the signs."""
     found = []
     for token, number in tokenizer.get_vocab().items():
-        start = tokenizer.decode([number], skip_special_tokens=False).strip(" ")[:1]
-        is_mark = start and (start in "#@?\n" or unicodedata.category(start) == "So")
+        start = texts.get(number, "").strip(" ")[:1]
+        is_mark = start in signs or (start and unicodedata.category(start) == "So")
         is_emoji = token.lstrip(SPACES).startswith(EMOJI_BYTES)  # its first bytes
-        if number < vocabulary_size and ((is_mark and start != "\ufffd") or is_emoji):
+        if number in texts and ((is_mark and start != "\ufffd") or is_emoji):
             found.append(number)
     return sorted(found)
 
