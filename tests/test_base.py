@@ -30,6 +30,7 @@ def unprompted(number):
         "weights": {name: tensor.float() for name, tensor in weights.items()},
         "tokenizer_json": tokenizer_json,
         "eos_token_id": json.loads(tokenizer_json)["added_tokens"][0]["id"],
+        "training": {},
         "originality": originality.build([]),
     }
     model = drawing.load(model_file, "cpu")

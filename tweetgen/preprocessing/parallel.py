@@ -5,6 +5,7 @@ the pipe stays open in the parent. Here each process has a pipe of its own, whic
 """
 
 import gc
+import importlib
 import multiprocessing
 import os
 import queue
@@ -76,7 +77,7 @@ def map_batches(task: Task, num_workers: int, what: str) -> list[Any]:
         _start(workers, task, num_workers)
         # Needed to save: 1.5 seconds, in which the workers work. torch remembers the frames that
         # import it; those of a thread do not hold the table.
-        threading.Thread(target=__import__, args=("torch",), daemon=True).start()
+        threading.Thread(target=importlib.import_module, args=("torch",), daemon=True).start()
         return list(_with_bar(_receive(workers, num_rows), what, num_rows))
     finally:
         for worker in workers:
