@@ -198,14 +198,14 @@ class FineTuning:
         return copies.merge(self._start.originality, copies.build(learned))
 
     def _content(self, weights: dict[str, torch.Tensor]) -> dict[str, Any]:
-        """The content of a model file, but for adapters and what happened in training."""
+        """The content of a model file, but for adapters and most of what happened in training."""
         return {
             "config_json": self._start.config_json,
             "weights": weights,
             "adapters": {},
             "tokenizer_json": self._tweets.tokenizer_json,
             "eos_token_id": self._tweets.eos_token_id,
-            "training": {},
+            "training": {"cleaning": self._tweets.settings},
             "originality": self._hashes,
         }
 
