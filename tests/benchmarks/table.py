@@ -226,6 +226,28 @@ def sampling():
     return table(*rows)
 
 
+def weights():
+    """What changes of the training do to weights and drafts, the defaults first."""
+    heading = ("more flags", "tweets:", "bits per character", "after minutes", "told apart")
+    rows = [(*heading, "words", "sense", "fluency", "copies")]
+    for line, voices in load("weights").items():
+        model, *flags = line.split(" ", 1)
+        for voice, seeds in voices.items():
+            if len(rows) == 1:
+                rows.append(_weights_row("", voice, *load("models")[model][voice].values()))
+            rows.append(_weights_row(f"`{flags[0]}`", voice, *seeds.values()))
+    return table(*rows)
+
+
+def _weights_row(flags, voice, found):
+    own = found["drafts"]["default"]
+    bits, minutes = found["bits_per_character"]["best"], found["minutes_to_best"]
+    areas = [f"{own['both']:.3f} ± {own['both_spread']:.2f}"]
+    areas += [f"{own[key]:.3f}" for key in ("surface", "sense")]
+    shares = (f"{own['fluency']:+.1%}", f"{own['copies']:.1%}")
+    return (flags, voice_name(voice), f"{bits:.3f}", f"{minutes:.1f}", *areas, *shares)
+
+
 def growth():
     """How time and memory grow."""
     rows = [("", "number", "time", "peak memory")]
@@ -362,7 +384,7 @@ SECTIONS = {
     section.__name__: section
     for section in (
         *(overview, preprocess, training, generation, cold_start, quality, models, drafts),
-        *(tweets, sample, sampling, growth, learning_rate, bases),
+        *(tweets, sample, sampling, weights, learning_rate, growth, bases),
     )
 }
 
