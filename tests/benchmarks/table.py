@@ -9,6 +9,7 @@ section of that name, to the next empty line. --write puts the sections there as
 import argparse
 import json
 import re
+from statistics import fmean
 
 from tests.benchmarks import harness
 from tests.benchmarks.growth import PARTS, all_parts
@@ -336,14 +337,16 @@ def _overview_training():
 
 
 def _overview_quality():
-    rows = []
+    rows, peer = [], "trainer-peft"
     for voice, times in load("quality")[SMOLLM2].items():
-        for minutes, systems in times.items():
-            means = {key: sum(own.values()) / len(own) for key, own in systems.items()}
-            cells = [f"{means['tweetgen']:.3f} bits/character"]
-            cells.append(f"{SYSTEMS['trainer-peft']} {means['trainer-peft']:.3f}")
-            name = f"{SMOLLM2}, {voice_name(voice)}, {minutes}"
-            rows.append((name, *cells, "", "lower: closer to the person's tweets"))
+        ours, theirs = (
+            ", ".join(f"{fmean(found[key].values()):.3f}" for found in times.values())
+            for key in ("tweetgen", peer)
+        )
+        minutes = " and ".join(name.split()[0] for name in times)
+        cells = (f"{ours} bits/character", f"{SYSTEMS[peer]} {theirs}", "")
+        name = f"{SMOLLM2}, {voice_name(voice)}, {minutes} minutes"
+        rows.append((name, *cells, "lower: closer to the person's tweets"))
     return rows
 
 
