@@ -1,7 +1,7 @@
 """Train a model with one system, for so many steps or so long, and print what it did.
 
     python trainers.py SYSTEM MODEL_FOLDER TOKEN_FILE steps|minutes NUMBER [--output FOLDER]
-        [--batch 16] [--rate 2.4e-3] [--precision bf16] [--seed 0]
+        [--batch 16] [--rate 1.8e-3] [--precision bf16] [--seed 0]
 
 SYSTEM is one of
 tweetgen         this project's training loop with its default settings
