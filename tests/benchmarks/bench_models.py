@@ -20,7 +20,7 @@ from tests.benchmarks import harness
 
 VOICES = (harness.SAMPLE, "neiltyson_tweets.csv", "election-tweets-2016.tab")
 BEFORE = {"temperature": 0.9, "top_p": 0.9, "top_k": 0, "min_p": 0.0}
-NUM_SHOWN = 20
+NUM_SHOWN = 20  # of the tweets that generate.py prints
 NUM_DRAFTS = 500
 
 

@@ -13,6 +13,8 @@ from tweetgen.evaluation.rates import Learned, measure
 from tweetgen.evaluation.score import tell_apart
 from tweetgen.generation import drawing
 
+NUM_SHOWN = 20
+
 
 class Scorer:
     """A model file, its tweets and a judge of likelihood: the model it was trained from."""
@@ -43,7 +45,7 @@ class Scorer:
         Surface, sense and both are areas under the curve, 0.5 where drafts cannot be told from
         held-out tweets; floor is that of training tweets. Fluency is the bits per character of the
         drafts under the judge against those of the held-out tweets, less one: above zero is word
-        salad, below too smooth.
+        salad, below too smooth. Under "first" stand the first tweets, whatever they are like.
         """
         drawn = drawing.first_drafts(self.drawer, settings, len(self.human))
         texts, ended = [draft.text for draft in drawn], [draft.finished for draft in drawn]
@@ -55,4 +57,4 @@ class Scorer:
         found |= {f"{name}_spread": area.spread for name, area in areas.items() if area}
         found["fluency"] = seen.bits_per_character / human.bits_per_character - 1
         found |= measure(texts, settings.max_length, len(texts), self.learned, ended)
-        return rounded(found) | {"giveaways": score.giveaways}
+        return rounded(found) | {"giveaways": score.giveaways, "first": texts[:NUM_SHOWN]}

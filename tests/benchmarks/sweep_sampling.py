@@ -49,6 +49,7 @@ def sweep(session, scorers):
             break
         line = {"temperature": temperature, "cut": cut}
         line |= scorer.drafts(settings_of(temperature, cut, arguments.seed))
+        del line["first"]
         results[name]["drafts"].append(line)
         harness.tell("  ".join([name, *(f"{key} {line[key]}" for key in SHOWN if key in line)]))
     return results

@@ -14,6 +14,7 @@ from statistics import fmean
 from tests.benchmarks import harness
 from tests.benchmarks.growth import PARTS, all_parts
 from tests.benchmarks.model_folders import BASE, SMOLLM2
+from tweetgen.console import printable
 
 DOCUMENTS = ("README.md", "tests/benchmarks/README.md")
 MARKED = re.compile(r"^<!-- figures: (\w+) -->\n((?:.+\n)*)", re.MULTILINE)
@@ -52,6 +53,7 @@ FORMATS = {
 ROWS = ("64", "16", "1")
 
 
+AREAS = ("both", "surface", "sense", "floor")
 NUM_SHOWN = 5  # tweets in the README, and settings of a model in the table
 
 
@@ -186,32 +188,44 @@ def models():
 
 def drafts():
     """How human first drafts are, at the settings of before and at the defaults."""
-    heading = ("drafts of", "tweets:", "settings:", "told apart", "words", "sense", "floor")
+    heading = (
+        "drafts of",
+        "number",
+        "tweets:",
+        "settings:",
+        "told apart",
+        "words",
+        "sense",
+        "floor",
+    )
     rows = [(*heading, "fluency", "usable", "copies", "emoji", "hashtags", "questions")]
     shares = ("usable", "copies", "emoji", "hashtags", "questions")
     for model, voice, found in trained():
         for name, own in found["drafts"].items():
-            areas = [f"{own[key]:.2f}" for key in ("both", "surface", "sense", "floor")]
+            areas = [f"{own[k]:.2f} ± {own[f'{k}_spread']:.2f}" for k in AREAS]
             cells = [f"{own['fluency']:+.1%}", *(f"{own[key]:.1%}" for key in shares)]
-            rows.append((model, voice_name(voice), name, *areas, *cells))
+            rows.append((model, own["tweets"], voice_name(voice), name, *areas, *cells))
         human = [f"{found['human'][key]:.1%}" if key in found["human"] else "" for key in shares]
-        rows.append(("people", voice_name(voice), *[""] * 6, *human))
+        rows.append(("people", found["human"]["tweets"], voice_name(voice), *[""] * 6, *human))
     return table(*rows)
 
 
 def tweets():
-    """The first tweets of each model in the voice of the sample, not selected."""
+    """The first drafts of each model in the voice of the sample, not selected."""
     lines = []
     for model, voice, found in trained():
-        if voice == harness.SAMPLE:
-            lines += [f"{model}:", "```", *found["tweets"], "```"]
+        for settings in ("before", "default") if voice == harness.SAMPLE else ():
+            own = found["drafts"][settings]["first"]
+            lines += [f"{model}, {settings}:", "```", *map(printable, own), "```"]
     return lines
 
 
 def sample():
-    """The first few of them, of the first model."""
-    heading, *found = tweets()
-    return [heading, *found[: 1 + NUM_SHOWN], "```"]
+    """The first few that generate.py prints of the first model."""
+    for _, voice, found in trained():
+        if voice == harness.SAMPLE:
+            return ["```", *found["tweets"][:NUM_SHOWN], "```"]
+    raise Missing("no results of the sample")
 
 
 def sampling():
