@@ -6,7 +6,6 @@ The steps of training are measured here, with models/base, and written to result
 results/growth.png the rest comes from the result files of bench_preprocess and bench_generation.
 """
 
-import json
 import sys
 from functools import partial
 
@@ -44,7 +43,7 @@ def fine_tuning(session):
 
 def all_parts():
     """The rows of each part that has a result file, by the names of PARTS."""
-    sizes = sorted(_results("preprocess").items(), key=lambda item: int(item[0]))
+    sizes = sorted(harness.load("preprocess").items(), key=lambda item: int(item[0]))
     parts = {
         "preprocessing": [
             {
@@ -54,15 +53,10 @@ def all_parts():
             }
             for number, found in sizes
         ],
-        "fine-tuning": _results("growth").get("fine-tuning"),
-        "generation": _results("generation").get(BASE, {}).get("many"),
+        "fine-tuning": harness.load("growth").get("fine-tuning"),
+        "generation": harness.load("generation").get(BASE, {}).get("many"),
     }
     return {name: rows for name, rows in parts.items() if rows}
-
-
-def _results(name):
-    path = harness.RESULTS / f"{name}.json"
-    return json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
 
 
 def draw(parts, path):

@@ -110,6 +110,14 @@ class Session:
         path.write_text(text + "\n", encoding="utf-8")
 
 
+def load(name: str) -> dict[str, Any]:
+    """The results in results/NAME.json; {} where there is no such file."""
+    path = RESULTS / f"{name}.json"
+    content = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    found: dict[str, Any] = content.get("results", {})
+    return found
+
+
 def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     """Both results; where both have an entry the later one, entry by entry where it has parts."""
     both = earlier | later

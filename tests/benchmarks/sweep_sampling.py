@@ -111,7 +111,7 @@ def main(argv=None):
     results = sweep(session, scorers)
     session.save("sampling", results)
     if session.writes:
-        draw(results, harness.RESULTS / "sampling.png")
+        draw(harness.load("sampling"), harness.RESULTS / "sampling.png")
 
 
 if __name__ == "__main__":

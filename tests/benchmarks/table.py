@@ -7,7 +7,6 @@ section of that name, to the next empty line. --write puts the sections there as
 """
 
 import argparse
-import json
 import re
 from statistics import fmean
 
@@ -63,10 +62,9 @@ class Missing(Exception):
 
 def load(name):
     """The results in a file."""
-    path = harness.RESULTS / f"{name}.json"
-    if not path.is_file():
+    if not (found := harness.load(name)):
         raise Missing(f"no results/{name}.json")
-    return json.loads(path.read_text("utf-8"))["results"]
+    return found
 
 
 def number(summary, form=",.0f"):
