@@ -52,6 +52,7 @@ def tweetgen(folder, precision):
         "weights": weights,
         "tokenizer_json": found.tokenizer_json,
         "eos_token_id": start_token(folder),
+        "training": {},
         "originality": {},
     }
     model = drawing.load(model_file, "cpu", precision)
