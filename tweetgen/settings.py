@@ -157,10 +157,10 @@ class SamplingSettings:
         """The same with a temperature and a top-p, where none were chosen, for a model's size.
 
         Those of which drafts are least told apart from held-out tweets, by words and by likelihood
-        together (tests/benchmarks/results/sampling.json). SmolLM2-135M's of three voices: by 0.61,
-        0.65 and 0.62 at 1.0 and 0.97, by 0.71, 0.72 and 0.67 at 0.9 and 0.97. Those of models/base,
-        which gets lost sooner, with SmolLM2-135M as the judge: by 0.77 at 0.9 and 0.95, 0.80 at 1.0
-        and 0.95, 0.81 at 0.8 and 0.95.
+        together (tests/benchmarks/results/sampling.json). SmolLM2-135M's of three voices: by 0.63,
+        0.68 and 0.64 at 1.0 and 0.97, by 0.78, 0.74 and 0.68 at 0.9 and 0.97; top-k or min-p in
+        place of top-p gave 0.82 to 0.93. Those of models/base, which gets lost sooner, with
+        SmolLM2-135M as the judge: by 0.78 at 0.9 and 0.95, by 0.81 at 1.0 and 0.95.
         """
         temperature, top_p = (1.0, 0.97) if num_parameters >= LARGE_MODEL else (0.9, 0.95)
         return dataclasses.replace(

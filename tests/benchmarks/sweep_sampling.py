@@ -56,33 +56,28 @@ def sweep(session, scorers):
 
 
 def draw(results, path):
-    """A panel for each model: the score by the fluency of each setting."""
+    """A panel for each model: the score by the fluency of each setting, its temperature beside."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5 * len(results), 4.2), layout="constrained")
+    figure = Figure(figsize=(4.6 * len(results), 4.2), layout="constrained")
     panels = figure.subplots(1, len(results), squeeze=False)[0]
+    cuts = dict.fromkeys(line["cut"] for found in results.values() for line in found["drafts"])
+    colors = {cut: f"C{number}" for number, cut in enumerate(cuts)}
     for panel, (name, found) in zip(panels, results.items(), strict=True):
-        lines = found["drafts"]
-        for cut in dict.fromkeys(line["cut"] for line in lines):
-            own = sorted(
-                (line for line in lines if line["cut"] == cut), key=lambda line: line["temperature"]
-            )
-            panel.plot(
-                [100 * line["fluency"] for line in own],
-                [line["both"] for line in own],
-                "o-",
-                label=cut,
-            )
-            for line in own:
-                place = 100 * line["fluency"], line["both"]
-                panel.annotate(f"{line['temperature']:g}", place, fontsize=7)
+        lines = sorted(found["drafts"], key=lambda line: line["temperature"])
+        for cut, color in colors.items():
+            own = [line for line in lines if line["cut"] == cut]
+            fluency = [100 * line["fluency"] for line in own]
+            panel.plot(fluency, [line["both"] for line in own], "o-", color=color, label=cut)
+            for place, line in zip(fluency, own, strict=True):
+                panel.annotate(f"{line['temperature']:g}", (place, line["both"]), fontsize=7)
         floor = [line["floor"] for line in lines]
         panel.axhline(sum(floor) / max(1, len(floor)), color="grey", linestyle=":")
         panel.axvline(0, color="grey", linestyle=":")
         panel.set_title(name)
         panel.set_xlabel("bits per character of drafts, % above held-out tweets")
         panel.set_ylabel("told apart (0.5: not at all)")
-    panels[-1].legend(fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right", fontsize=8)
     figure.savefig(path, dpi=110)
 
 
