@@ -31,6 +31,16 @@ def make():
 map_batches(Task(make, (), pd.Series(range(5_000_000))), 2, "sleeping")
 """
 
+SHORT = """
+import sys, threading
+import pandas as pd
+from tweetgen.preprocessing.parallel import Task, map_batches
+
+map_batches(Task(lambda: len, (), pd.Series(range(9))), 2, "counting")
+names = {thread.name for thread in threading.enumerate()}
+print(names - {"MainThread", "tqdm_monitor"}, "torch.nn" in sys.modules)
+"""
+
 
 def adder(number):
     return lambda batch: batch + number
@@ -162,3 +172,10 @@ def test_small_dumps_take_one_process_and_a_wish_is_obeyed():
     assert choose_num_workers(1000, 0) == 1
     assert choose_num_workers(1000, 7) == 7
     assert 1 <= choose_num_workers(10**6, 0) <= os.cpu_count()
+
+
+def test_nothing_is_being_imported_when_the_next_processes_may_start():
+    """A process forked in the middle of an import may wait for ever for its locks."""
+    line = [sys.executable, "-c", SHORT]
+    done = subprocess.run(line, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["set()", "True"]

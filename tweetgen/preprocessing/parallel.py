@@ -77,8 +77,11 @@ def map_batches(task: Task, num_workers: int, what: str) -> list[Any]:
         _start(workers, task, num_workers)
         # Needed to save: 1.5 seconds, in which the workers work. torch remembers the frames that
         # import it; those of a thread do not hold the table.
-        threading.Thread(target=importlib.import_module, args=("torch",), daemon=True).start()
-        return list(_with_bar(_receive(workers, num_rows), what, num_rows))
+        importing = threading.Thread(target=importlib.import_module, args=("torch",), daemon=True)
+        importing.start()
+        results = list(_with_bar(_receive(workers, num_rows), what, num_rows))
+        importing.join()  # a process forked in the middle of an import may wait for its locks
+        return results
     finally:
         for worker in workers:
             worker.process.kill()
@@ -127,8 +130,8 @@ def _work(
 ) -> None:
     """What runs in a process: batches number share[0], share[0] + share[1], ... and their results.
 
-    A forked process inherits the rows. A thread sends, so that a parent who does not read for a
-    while, as it imports torch, stops no work.
+    A forked process inherits the rows. A thread sends, so that a parent who is slow to read, as
+    it imports torch, stops no work.
     """
     for number in STOP_SIGNALS:  # they reach the whole group; it is the parent who ends us
         signal.signal(number, signal.SIG_IGN)
