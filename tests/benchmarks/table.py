@@ -186,18 +186,9 @@ def models():
 
 def drafts():
     """How human first drafts are, at the settings of before and at the defaults."""
-    heading = (
-        "drafts of",
-        "number",
-        "tweets:",
-        "settings:",
-        "told apart",
-        "words",
-        "sense",
-        "floor",
-    )
-    rows = [(*heading, "fluency", "usable", "copies", "emoji", "hashtags", "questions")]
+    heading = ("drafts of", "number", "tweets:", "settings:", "told apart", "words", "sense")
     shares = ("usable", "copies", "emoji", "hashtags", "questions")
+    rows = [(*heading, "floor", "fluency", *shares)]
     for model, voice, found in trained():
         for name, own in found["drafts"].items():
             areas = [f"{own[k]:.2f} ± {own[f'{k}_spread']:.2f}" for k in AREAS]

@@ -24,7 +24,7 @@ from tweetgen.tokenizer import encoder
 SPACES = "Ġ▁"  # as tokenizers of bytes and of characters write a space
 EMOJI_BYTES = ("ðŁ", "<0xF0>")  # F0 9F, with which nearly all emoji begin in UTF-8
 ROOM_FOR_A_TWEET = 60  # tokens of the context that a prompt must leave
-MARKS = "#@?\n"
+MARKS = "#@?\n"  # which `sampling` draws as often as the model says, beside emoji
 # Cleaning settings that leave no tweet with such a mark to learn from.
 WITHOUT = {
     "\n": ("newlines", ("space",)),
@@ -39,7 +39,7 @@ class TweetModel(NamedTuple):
     decoder: Decoder
     tokenizer: Tokenizer
     eos_token_id: int
-    never: list[int]  # ids that are not drawn: chat markers, entries no tokenizer knows, ...
+    never: list[int]  # ids no tweet has: chat markers, unknown entries, line breaks if none had one
     guard: CopyGuard
     num_parameters: int = 0
     marks: Sequence[int] = ()  # ids that begin an emoji, a hashtag, a question mark, a line break
