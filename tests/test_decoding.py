@@ -13,7 +13,14 @@ from tweetgen import models
 from tweetgen.errors import TweetgenError
 from tweetgen.generation import gpt2, llama
 from tweetgen.generation.causal_lm import CachedDecoder
-from tweetgen.generation.linear import ROW_BLOCK, FullLinear, Int8Linear, activate, has_int8
+from tweetgen.generation.linear import (
+    MOST_ROTATED,
+    ROW_BLOCK,
+    FullLinear,
+    Int8Linear,
+    activate,
+    has_int8,
+)
 from tweetgen.generation.model import load_decoder
 
 CPU = torch.device("cpu")
@@ -237,8 +244,28 @@ def test_int8_linear_is_within_two_percent_and_zero_for_zeros():
 
 @needs_int8
 def test_int8_linear_does_not_overflow_where_all_products_have_one_sign():
-    weight, x = torch.full((8, 512), 3.0), torch.full((2, 512), 5.0)
-    torch.testing.assert_close(Int8Linear(weight, None)(x), torch.full((2, 8), 15.0 * 512))
+    weight, x = torch.zeros(8, 512), torch.zeros(2, 512)
+    weight[:, ::MOST_ROTATED], x[:, ::MOST_ROTATED] = 3.0, 5.0  # rotated, all numbers are alike
+    torch.testing.assert_close(Int8Linear(weight, None)(x), torch.full((2, 8), 15.0 * 32))
+
+
+@needs_int8
+def test_int8_linear_sees_what_is_beside_a_number_two_hundred_times_as_large():
+    generator = torch.Generator().manual_seed(0)
+    weight, x = (torch.randn(shape, generator=generator) for shape in ((40, 512), (5, 512)))
+    weight[:, 100], x[:, 100] = 0, 200
+    exact = FullLinear(weight, None)(x)
+    error = (Int8Linear(weight, None)(x) - exact).norm(dim=1) / exact.norm(dim=1)
+    assert error.max() < 0.3  # 0.5 without a rotation
+
+
+@needs_int8
+@pytest.mark.parametrize("width", [1, 24, 80, 640])
+def test_int8_linear_says_the_same_bits_whatever_the_other_rows(width):
+    generator = torch.Generator().manual_seed(0)
+    weight, x = (torch.randn(shape, generator=generator) for shape in ((40, width), (67, width)))
+    linear = Int8Linear(weight, None)
+    assert all(torch.equal(linear(x[:rows]), linear(x)[:rows]) for rows in (1, 2, 3, 5, 33, 66))
 
 
 def test_full_linear_computes_few_rows_as_many():
