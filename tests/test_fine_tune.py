@@ -387,6 +387,14 @@ def test_a_stop_between_the_last_step_and_the_model_file_leaves_the_model(data, 
     assert storage.load_model("out/a.pt")["training"]["finished"]
 
 
+def test_the_model_file_knows_how_much_likelier_marks_are_to_be_drawn(data):
+    assert fine_tune_main() == 0
+    content = storage.load_model("out/a.pt")
+    factors = content["training"]["mark_factors"]
+    assert factors.keys() == job_module.load(content).marks.keys() > {"hashtags", "questions"}
+    assert job_module.load(content).mark_factors == factors
+
+
 def test_a_hang_up_stops_and_saves(data, monkeypatch):
     stop_after(monkeypatch, 2, signal.SIGHUP)
     assert fine_tune_main() == 129

@@ -290,13 +290,19 @@ def test_a_line_break_is_drawn_only_where_tweets_may_have_one():
 
 def test_marks_that_cleaning_took_from_all_tweets_have_no_share_of_their_own():
     content = tiny_content()
-    signs = {"mentions": ("@", "remove"), "hashtags": ("#", "words")}
-    for name, (sign, value) in signs.items():
-        marks = []
-        for kept in ("keep", value):
-            content["training"]["cleaning"] = {name: kept}
-            marks.append(set(drawing.load(content, "cpu", "fp32").marks))
-        assert marks[0] - marks[1] == {TOKENIZER.token_to_id(sign)}
+    removals = {"mentions": "remove", "hashtags": "words", "emoji": "demojize"}
+    for name, removal in removals.items():
+        kinds = []
+        for value in ("keep", removal):
+            content["training"]["cleaning"] = {name: value}
+            kinds.append(set(drawing.load(content, "cpu", "fp32").marks))
+        assert kinds[0] - kinds[1] == {name}
+
+
+def test_drafts_have_single_spaces_as_clean_tweets_have():
+    model = scripted([" a\t b  c\xa0\n d\u3000 e  "])
+    [tweet] = generate(model, ["I  am"], 1, settings())
+    assert tweet.text == "I  am a b c \n d\u3000 e"
 
 
 def test_the_end_token_s_name_in_a_prompt_is_characters():

@@ -17,6 +17,7 @@ from tweetgen.files import with_suffix, write_text
 from tweetgen.finetune import card, curve
 from tweetgen.finetune.files import Files, check_model_path
 from tweetgen.finetune.start import architecture_fingerprint, describe_data, starting_model
+from tweetgen.generation.calibration import mark_factors
 from tweetgen.generation.drawing import first_drafts, load
 from tweetgen.generation.judging import Fault, Judge
 from tweetgen.generation.model import TweetModel
@@ -148,11 +149,14 @@ class FineTuning:
         with memory_errors(f"to look at the finished model; {GO_ON}"):
             with held():  # a stop now loses the card, not the model
                 content, path = self._model_file(), self._files.model
+                model = load(content, self._device)
+                factors = mark_factors(model, self._tweets)
+                model = model._replace(mark_factors=factors)
+                content["training"]["mark_factors"] = factors
                 self._files.save_model(content)
                 self._files.resume.unlink(missing_ok=True)  # from here on it is finished
             curve.draw(with_suffix(path, ".png"), content["training"])
             self.say(f"wrote {path} ({path.stat().st_size / 1e6:,.0f} MB)")
-            model = load(content, self._device)
             judged = self._judged_drafts(model, NUM_CARD_DRAFTS, MOST_TOKENS)
             samples = list(dict.fromkeys(text for text, fault in judged if not fault))
             evaluation = evaluate(

@@ -91,7 +91,12 @@ class DraftBatch:
         device = torch.device("cpu") if self._decoder.device.type == "mps" else self._decoder.device
         shape, self._device = (settings.batch_size, self._longest), device
         self._never = torch.tensor(model.never, dtype=torch.int64, device=device)
-        self._marks = torch.tensor(model.marks, dtype=torch.int64, device=device)
+        marks = [number for ids in model.marks.values() for number in ids]
+        factors = [
+            model.mark_factors.get(kind, 1.0) for kind in model.marks for _ in model.marks[kind]
+        ]
+        self._marks = torch.tensor(marks, dtype=torch.int64, device=device)
+        self._mark_scores = torch.tensor(factors, device=device).log()
         self._history = torch.zeros(shape, dtype=torch.int64, device=device)  # prompt and draft
         self._uniforms = torch.zeros((*shape, NUM_UNIFORMS), dtype=torch.float64, device=device)
         self._lengths = torch.zeros(shape[0], dtype=torch.int64, device=device)
@@ -146,6 +151,7 @@ class DraftBatch:
         rows, eos = slice(first, len(self)), self._model.eos_token_id
         lengths = self._lengths[rows]
         logits = logits.to(self._device).index_fill_(1, self._never, -torch.inf)
+        logits.index_add_(1, self._marks, self._mark_scores.expand(len(logits), -1))
         scores = logits
         if self._settings.repetition_penalty != 1 or self._settings.no_repeat_ngram:
             history = self._history[rows, : int(lengths.max())]

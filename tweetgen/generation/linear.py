@@ -27,10 +27,10 @@ WEIGHT_LEVELS, FEWER_WEIGHT_LEVELS = 127, 63
 INPUT_LEVELS = 127
 # In a language model a few channels have numbers a hundred times as large as the others, which one
 # scale for a row rounds to nothing. Hadamard's matrix spreads them over blocks of so many (Ashkboos
-# et al., QuaRot, arXiv 2404.00456): SmolLM2-135M, fine-tuned on one voice, needs 0.2 % more bits per
-# character of held-out tweets than in float32 (0.4 % with 7 bits), without a rotation 1.4 % more,
-# and half of its hashtags at the start were gone. A sum of 16 has the same bits in any number of
-# rows (tried with 1 to 4 threads, on AVX-512 and AVX2).
+# et al., QuaRot, arXiv 2404.00456): SmolLM2-135M, fine-tuned on one voice, needs 0.2 % more bits
+# per character of held-out tweets than in float32 (0.4 % with 7 bits), without a rotation 1.4 %
+# more, and half of its hashtags at the start were gone. A sum of 16 has the same bits in any number
+# of rows (tried with 1 to 4 threads, on AVX-512 and AVX2).
 MOST_ROTATED = 16
 SMALLEST_SCALE = 1e-30  # keeps a row of zeros from being divided by zero
 

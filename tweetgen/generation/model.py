@@ -1,8 +1,8 @@
 """A model file made ready to draw from: decoder, tokenizer, and the tweets not to copy."""
 
 import json
-import unicodedata
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,22 +15,15 @@ from tweetgen.errors import TweetgenError, first_line
 from tweetgen.generation import gpt2, llama
 from tweetgen.generation.decoder import Decoder
 from tweetgen.generation.linear import has_int8
+from tweetgen.generation.marks import find_marks, is_learned
 from tweetgen.generation.transformer import Weights
 from tweetgen.settings import LARGE_MODEL
 from tweetgen.text.copies import CopyGuard
 from tweetgen.text.length import weighted_length
 from tweetgen.tokenizer import encoder
 
-SPACES = "Ġ▁"  # as tokenizers of bytes and of characters write a space
-EMOJI_BYTES = ("ðŁ", "<0xF0>")  # F0 9F, with which nearly all emoji begin in UTF-8
 ROOM_FOR_A_TWEET = 60  # tokens of the context that a prompt must leave
-MARKS = "#@?\n"  # which `sampling` draws as often as the model says, beside emoji
-# Cleaning settings that leave no tweet with such a mark to learn from.
-WITHOUT = {
-    "\n": ("newlines", ("space",)),
-    "@": ("mentions", ("remove", "drop")),
-    "#": ("hashtags", ("words", "remove", "drop")),
-}
+SPACES = re.compile(r"[^\S\n\u3000]+")  # cleaning leaves single ones; 1 of 400 drafts had more
 
 
 class TweetModel(NamedTuple):
@@ -42,7 +35,8 @@ class TweetModel(NamedTuple):
     never: list[int]  # ids no tweet has: chat markers, unknown entries, line breaks if none had one
     guard: CopyGuard
     num_parameters: int = 0
-    marks: Sequence[int] = ()  # ids that begin an emoji, a hashtag, a question mark, a line break
+    marks: Mapping[str, list[int]] = {}  # ids that begin an emoji, a hashtag ..., by kind
+    mark_factors: Mapping[str, float] = {}  # how much likelier these are made; by default 1
 
     def prompt_tokens(self, prompt: str, max_length: int) -> list[int]:
         """EOS and the prompt's tokens; a special token's name is characters as any others.
@@ -71,7 +65,7 @@ class TweetModel(NamedTuple):
         return [self.eos_token_id, *tokens]
 
     def text_of(self, prompt: str, prompt_tokens: Sequence[int], tokens: Sequence[int]) -> str:
-        """The prompt as it was given and the text of the tokens after it.
+        """The prompt as it was given and the text of the tokens after it, with single spaces.
 
         Bytes of an unfinished character at the end are dropped, and white space there.
         """
@@ -79,9 +73,10 @@ class TweetModel(NamedTuple):
         decode = self.tokenizer.decode
         start = decode(prompt_tokens, skip_special_tokens=False)
         whole = decode([*prompt_tokens, *tokens], skip_special_tokens=False)
-        text = prompt + whole[len(start) :] if whole.startswith(start) else whole
-        text = text.rstrip("\ufffd").rstrip()
-        return text if prompt else text.lstrip()
+        if not whole.startswith(start):
+            prompt, start = "", ""
+        text = SPACES.sub(" ", whole[len(start) :].rstrip("\ufffd").rstrip())
+        return prompt + text if prompt else text.lstrip()
 
 
 def use_threads_for(model_file: dict[str, Any]) -> None:
@@ -111,7 +106,7 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
             weights = model_file["weights"]
             decoder = load_decoder(model_file["config_json"], weights, place, precision)
         tokenizer = encoder(model_file["tokenizer_json"])
-        unseen = _unseen_marks(model_file["training"].get("cleaning", {}))
+        training = model_file["training"]
     except TweetgenError:
         raise
     except Exception as error:  # tokenizers raises nothing more special
@@ -124,11 +119,20 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
         raise TweetgenError("the model does not know its end of text. Run fine_tune.py again.")
     texts = _texts_of_ids(tokenizer, decoder.vocabulary_size)
     never = _ids_without_text(tokenizer, decoder.vocabulary_size, eos_token_id)
-    if "\n" in unseen:  # 1.3 % of SmolLM2-135M's drafts had one all the same
+    marks, cleaning = find_marks(tokenizer, texts), training.get("cleaning", {})
+    if not is_learned("line_breaks", cleaning):  # 1.3 % of SmolLM2-135M's drafts had one
         never += [number for number, text in texts.items() if "\n" in text]
-    marks = _ids_of_marks(tokenizer, texts, set(MARKS) - unseen)
-    guard, size = CopyGuard(model_file["originality"]), size_of(model_file)
-    return TweetModel(decoder, tokenizer, eos_token_id, never, guard, size, marks)
+    marks = {kind: ids for kind, ids in marks.items() if is_learned(kind, cleaning)}
+    return TweetModel(
+        decoder=decoder,
+        tokenizer=tokenizer,
+        eos_token_id=eos_token_id,
+        never=never,
+        guard=CopyGuard(model_file["originality"]),
+        num_parameters=size_of(model_file),
+        marks=marks,
+        mark_factors=training.get("mark_factors", {}),
+    )
 
 
 def load_decoder(
@@ -159,26 +163,9 @@ def size_of(model_file: dict[str, Any]) -> int:
     return sum(tensor.numel() for tensor in model_file["weights"].values())
 
 
-def _unseen_marks(cleaning: dict[str, Any]) -> set[str]:
-    """The marks that no training tweet has, by the settings of preprocess.py."""
-    return {mark for mark, (name, values) in WITHOUT.items() if cleaning.get(name) in values}
-
-
 def _texts_of_ids(tokenizer: Tokenizer, vocabulary_size: int) -> dict[int, str]:
     ids = sorted(number for number in tokenizer.get_vocab().values() if number < vocabulary_size)
     return {number: tokenizer.decode([number], skip_special_tokens=False) for number in ids}
-
-
-def _ids_of_marks(tokenizer: Tokenizer, texts: dict[int, str], signs: Collection[str]) -> list[int]:
-    """Tokens that begin an emoji or another symbol, or with one of the signs."""
-    found = []
-    for token, number in tokenizer.get_vocab().items():
-        start = texts.get(number, "").strip(" ")[:1]
-        is_mark = start in signs or (start and unicodedata.category(start) == "So")
-        is_emoji = token.lstrip(SPACES).startswith(EMOJI_BYTES)  # its first bytes
-        if number in texts and ((is_mark and start != "\ufffd") or is_emoji):
-            found.append(number)
-    return sorted(found)
 
 
 def _ids_without_text(tokenizer: Tokenizer, vocabulary_size: int, eos_token_id: int) -> list[int]:
