@@ -217,6 +217,17 @@ def sample():
     raise Missing("no results of the sample")
 
 
+def marks():
+    """How many tweets and drafts have a mark, with the factors and without."""
+    kinds = ("hashtags", "emoji", "questions")
+    rows = [("model and tweets", "of:", "number", *kinds)]
+    for name, found in load("marks").items():
+        for side, own in found.items():
+            if side != "factors":
+                rows.append((name, side, f"{own['tweets']:,}", *(f"{own[k]:.1%}" for k in kinds)))
+    return table(*rows)
+
+
 def sampling():
     """The settings with the lowest score, by model file."""
     heading = ("temperature", "cut:", "told apart", "words", "sense", "fluency", "copies", "usable")
@@ -390,7 +401,7 @@ SECTIONS = {
     section.__name__: section
     for section in (
         *(overview, preprocess, training, generation, cold_start, quality, models, drafts),
-        *(tweets, sample, sampling, weights, learning_rate, growth, bases),
+        *(marks, tweets, sample, sampling, weights, learning_rate, growth, bases),
     )
 }
 
