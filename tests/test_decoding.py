@@ -2,6 +2,9 @@
 
 import gc
 import json
+import os
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -247,6 +250,18 @@ def test_int8_linear_does_not_overflow_where_all_products_have_one_sign():
     weight, x = torch.zeros(8, 512), torch.zeros(2, 512)
     weight[:, ::MOST_ROTATED], x[:, ::MOST_ROTATED] = 3.0, 5.0  # rotated, all numbers are alike
     torch.testing.assert_close(Int8Linear(weight, None)(x), torch.full((2, 8), 15.0 * 32))
+
+
+@needs_int8
+def test_int8_linear_does_not_overflow_on_a_processor_without_vnni():
+    code = (
+        "import torch; from tweetgen.generation.linear import Int8Linear as L, MOST_ROTATED as m;"
+        "x = torch.zeros(1, 512); x[:, ::m] = 1; print(round(float(L(x, None)(x))))"
+    )
+    environment = os.environ | {"FBGEMM_ENABLE_INSTRUCTIONS": "AVX2"}
+    line = [sys.executable, "-W", "ignore", "-c", code]
+    found = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout == f"{512 // MOST_ROTATED}\n"  # 0 with 8 bits of weight
 
 
 @needs_int8

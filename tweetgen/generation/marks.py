@@ -1,7 +1,7 @@
-"""Emoji, hashtags and other marks: the tokens they begin with, and how often a model writes them.
+"""Emoji, hashtags and other marks: the tokens that they begin with.
 
-Each is rare in every single place, though people use them in every tenth tweet: what is hardly
-noticed in a loss is noticed by whoever reads.
+Each is rare in every single place, though people use them in every tenth tweet: what a loss hardly
+notices, whoever reads the tweets does.
 """
 
 import unicodedata
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from tokenizers import Tokenizer
 
 SIGNS = {"#": "hashtags", "@": "mentions", "?": "questions", "\n": "line_breaks"}
+KINDS = (*SIGNS.values(), "emoji")
 # Cleaning settings that leave no tweet with such a mark to learn from.
 WITHOUT = {
     "line_breaks": ("newlines", ("space",)),
@@ -26,7 +27,7 @@ def find_marks(tokenizer: Tokenizer, texts: Mapping[int, str]) -> dict[str, list
 
     `texts` are those of the ids that count.
     """
-    found: dict[str, list[int]] = {kind: [] for kind in [*SIGNS.values(), "emoji"]}
+    found: dict[str, list[int]] = {kind: [] for kind in KINDS}
     for token, number in sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1]):
         start = texts.get(number, "").strip(" ")[:1]
         is_symbol = start and start != "\ufffd" and unicodedata.category(start) == "So"
@@ -37,7 +38,7 @@ def find_marks(tokenizer: Tokenizer, texts: Mapping[int, str]) -> dict[str, list
     return found
 
 
-def is_learned(kind: str, cleaning: Mapping[str, object]) -> bool:
-    """Whether any training tweet can have such a mark, by the settings of preprocess.py."""
-    setting, values = WITHOUT.get(kind, ("", ()))
-    return cleaning.get(setting) not in values
+def learned_kinds(cleaning: Mapping[str, object]) -> set[str]:
+    """The kinds that training tweets can have, by the settings of preprocess.py."""
+    taken = {kind for kind, (name, values) in WITHOUT.items() if cleaning.get(name) in values}
+    return {*KINDS} - taken

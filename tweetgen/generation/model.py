@@ -15,7 +15,7 @@ from tweetgen.errors import TweetgenError, first_line
 from tweetgen.generation import gpt2, llama
 from tweetgen.generation.decoder import Decoder
 from tweetgen.generation.linear import has_int8
-from tweetgen.generation.marks import find_marks, is_learned
+from tweetgen.generation.marks import find_marks, learned_kinds
 from tweetgen.generation.transformer import Weights
 from tweetgen.settings import LARGE_MODEL
 from tweetgen.text.copies import CopyGuard
@@ -107,6 +107,8 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
             decoder = load_decoder(model_file["config_json"], weights, place, precision)
         tokenizer = encoder(model_file["tokenizer_json"])
         training = model_file["training"]
+        learned = learned_kinds(training.get("cleaning", {}))
+        factors = {kind: float(f) for kind, f in training.get("mark_factors", {}).items()}
     except TweetgenError:
         raise
     except Exception as error:  # tokenizers raises nothing more special
@@ -119,10 +121,9 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
         raise TweetgenError("the model does not know its end of text. Run fine_tune.py again.")
     texts = _texts_of_ids(tokenizer, decoder.vocabulary_size)
     never = _ids_without_text(tokenizer, decoder.vocabulary_size, eos_token_id)
-    marks, cleaning = find_marks(tokenizer, texts), training.get("cleaning", {})
-    if not is_learned("line_breaks", cleaning):  # 1.3 % of SmolLM2-135M's drafts had one
+    if "line_breaks" not in learned:  # 1.3 % of SmolLM2-135M's drafts had one all the same
         never += [number for number, text in texts.items() if "\n" in text]
-    marks = {kind: ids for kind, ids in marks.items() if is_learned(kind, cleaning)}
+    marks = find_marks(tokenizer, texts)
     return TweetModel(
         decoder=decoder,
         tokenizer=tokenizer,
@@ -130,8 +131,8 @@ def load(model_file: dict[str, Any], device: str = "auto", precision: str = "aut
         never=never,
         guard=CopyGuard(model_file["originality"]),
         num_parameters=size_of(model_file),
-        marks=marks,
-        mark_factors=training.get("mark_factors", {}),
+        marks={kind: ids for kind, ids in marks.items() if kind in learned},
+        mark_factors=factors,
     )
 
 
