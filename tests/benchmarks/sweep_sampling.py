@@ -42,7 +42,7 @@ def settings_of(temperature, cut, seed):
 def sweep(session, scorers):
     """The lines of all models, by their names, until the time is up."""
     arguments = session.arguments
-    results = {name: {"human": scorer.people(), "drafts": []} for name, scorer in scorers.items()}
+    results = {name: {"human": scorer.people(), "drafts": {}} for name, scorer in scorers.items()}
     settings = itertools.product(arguments.cuts, arguments.temperatures)
     for (cut, temperature), (name, scorer) in itertools.product(settings, scorers.items()):
         if session.minutes_left() <= 0:
@@ -50,7 +50,9 @@ def sweep(session, scorers):
         line = {"temperature": temperature, "cut": cut}
         line |= scorer.drafts(settings_of(temperature, cut, arguments.seed))
         del line["first"]
-        results[name]["drafts"].append(line)
+        results[name]["drafts"][f"{temperature} {cut}"] = (
+            line  # by name: a later sweep adds to them
+        )
         harness.tell("  ".join([name, *(f"{key} {line[key]}" for key in SHOWN if key in line)]))
     return results
 
@@ -61,10 +63,12 @@ def draw(results, path):
 
     figure = Figure(figsize=(4.6 * len(results), 4.2), layout="constrained")
     panels = figure.subplots(1, len(results), squeeze=False)[0]
-    cuts = dict.fromkeys(line["cut"] for found in results.values() for line in found["drafts"])
+    cuts = dict.fromkeys(
+        line["cut"] for found in results.values() for line in found["drafts"].values()
+    )
     colors = {cut: f"C{number}" for number, cut in enumerate(cuts)}
     for panel, (name, found) in zip(panels, results.items(), strict=True):
-        lines = sorted(found["drafts"], key=lambda line: line["temperature"])
+        lines = sorted(found["drafts"].values(), key=lambda line: line["temperature"])
         for cut, color in colors.items():
             own = [line for line in lines if line["cut"] == cut]
             fluency = [100 * line["fluency"] for line in own]

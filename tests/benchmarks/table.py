@@ -233,7 +233,7 @@ def sampling():
     heading = ("temperature", "cut:", "told apart", "words", "sense", "fluency", "copies", "usable")
     rows = [("model and tweets", *heading)]
     for name, found in load("sampling").items():
-        best = sorted(found["drafts"], key=lambda line: line["both"])[:NUM_SHOWN]
+        best = sorted(found["drafts"].values(), key=lambda line: line["both"])[:NUM_SHOWN]
         for line in best:
             areas = [f"{line[key]:.3f}" for key in ("both", "surface", "sense")]
             cells = [f"{line['fluency']:+.1%}", f"{line['copies']:.1%}", f"{line['usable']:.1%}"]
